@@ -39,7 +39,10 @@ struct ContainerFds {
   std::vector<UniqueFd> cgroup_v1_tasks;  // v1: "tasks" of each hierarchy, opened for writing
   UniqueFd cgroup_v1_freezer;             // v1: freezer.state, O_RDWR: the kill loop
   UniqueFd cgroup_v1_procs;               // v1: cgroup.procs of the freezer hierarchy, O_RDONLY
-  UniqueFd cgroup_v2_dir;                 // v2: the leaf's directory (cgroup.kill and cgroup.events are opened below it)
+  // The leaf's directory in the unified hierarchy: v2, and hybrid hosts that have one. cgroup.kill and cgroup.events are opened
+  // below it, and each exec gets a leaf of its own there, so that its tree can be killed whole. Without it the shim looks for
+  // an exec's processes by parent, group and session in `cgroup_v1_procs`.
+  UniqueFd cgroup_v2_dir;
   UniqueFd oom;                           // v1: memory.oom_control; v2: memory.events; O_RDONLY, has a line "oom_kill N"
   UniqueFd log;                           // O_WRONLY | O_APPEND | O_CREAT 0640; invalid: output is discarded
   UniqueFd seccomp;                       // sealed memfd of sock_filter[]; invalid: none
@@ -61,12 +64,21 @@ class ShimObserver {
   virtual ~ShimObserver() = default;
   // Once per container, also replayed after a reconnect until Acknowledge.
   virtual void OnExit(const std::string& container_id, const ExitInfo& exit) = 0;
-  // The shim's socket broke: the shim is dead. No further callback.
+  // The shim is dead (its process, not merely the socket: that one is connected again). No further callback. What it wrote
+  // before is read by ReadExitRecord.
   virtual void OnLost() = 0;
+  // The pod init, PID 1 of a shared PID namespace, ended by itself: the kernel has killed every process of that namespace.
+  virtual void OnSandboxLost() {}
 };
 
+// The record that a shim, alive or dead, left of a container's end. NOT_FOUND: none; DATA_LOSS: not one of ours.
+absl::StatusOr<ExitInfo> ReadExitRecord(const std::string& pod_dir, const std::string& container_id);
+
 // The daemon's side of one pod's shim. Thread-safe. Blocking calls are for lanes, never for the loop's thread; each fails with
-// DEADLINE_EXCEEDED at `deadline` and UNAVAILABLE when the shim is gone.
+// DEADLINE_EXCEEDED at `deadline` and UNAVAILABLE when the shim is gone. Errors of the shim: NOT_FOUND (container, exec),
+// ALREADY_EXISTS, FAILED_PRECONDITION (a state that does not allow it; what a child could not set up or execute),
+// RESOURCE_EXHAUSTED, INVALID_ARGUMENT (a field it does not know). Destroying a client leaves the shim running; it must not
+// outlive its loop, and waits for a callback that runs on the loop's thread unless that thread destroys it.
 class ShimClient {
  public:
   struct SpawnOptions {
@@ -80,7 +92,9 @@ class ShimClient {
   // posix_spawn of a shim in its own session that listens on <pod_dir>/s, then connects.
   static absl::StatusOr<std::unique_ptr<ShimClient>> Spawn(SpawnOptions options, EventLoop& loop, ShimObserver* observer,
                                                            Log log, absl::Time deadline);
-  // To a shim that a former daemon left. NOT_FOUND when nobody listens there. After it, Containers() holds what the shim knows.
+  // To a shim that a former daemon left. NOT_FOUND when nobody listens there, FAILED_PRECONDITION when the shim has served a
+  // newer epoch. After it, Containers() holds what the shim knows; exits not yet acknowledged come by OnExit as well, possibly
+  // before it returns.
   static absl::StatusOr<std::unique_ptr<ShimClient>> Connect(const std::string& pod_dir, uint64_t epoch, EventLoop& loop,
                                                              ShimObserver* observer, Log log, absl::Time deadline);
   virtual ~ShimClient() = default;
@@ -92,7 +106,8 @@ class ShimClient {
 
   // `net_ns`: borrowed descriptor of the pod's network namespace, -1 for the host's.
   virtual absl::Status PrepareSandbox(const native::SandboxPlan& plan, int net_ns, absl::Time deadline) = 0;
-  // Returns the init's pid once everything but the last steps is done. On error nothing of the container is left in the shim.
+  // Returns the init's pid once everything but the last steps is done. On error nothing of the container is left in the shim
+  // (at DEADLINE_EXCEEDED: it is being removed there).
   virtual absl::StatusOr<int32_t> Create(const native::ContainerPlan& plan, ContainerFds fds, absl::Time deadline) = 0;
   // Returns the start time, ns. On error (execve failed …) the container is exited with code 128.
   virtual absl::StatusOr<int64_t> Start(const std::string& container_id, absl::Time deadline) = 0;
