@@ -28,7 +28,7 @@ struct SandboxNamespaces {
   int pod_init_pidfd = -1;  // PID 1 of the pod's PID namespace, for NamespaceOf::kPod
   int target_pidfd = -1;    // init of the container named by pid_target
   int shm = -1;             // detached tmpfs mount of the pod's /dev/shm
-  int host_null = -1;       // host's /dev/null, checked to be char 1:3 (R12)
+  int host_null = -1;       // a null device (char 1:3, R12) on a read-only mount of the shim's own: nobody can chmod the host's
 };
 
 // The container's cgroup, opened by the daemon. v1: one "tasks" descriptor per hierarchy, the child writes "0" to each.
@@ -44,19 +44,24 @@ struct ChildStdio {
   int err = -1;
 };
 
-// One message from the child. phase == kReady: everything but the last steps is done, it waits for Go().
-// With a terminal, kReady carries the pty master as a passed descriptor. Otherwise an error that ends the child.
+// One message from the child; `phase` is a Phase of child/phases.h. kReady: all is done but what Go() starts (an exec goes on by
+// itself). Any other phase is an error that ended the child.
 struct ChildReport {
   uint16_t phase = 0;
   int32_t item = -1;     // index in the plan's list of that phase, -1 for none
   int32_t error = 0;     // errno
-  char detail[192] = {};  // NUL-terminated, for people: a path, a syscall
+  char detail[192] = {};  // NUL-terminated, for people: a path, a syscall, the kernel's own words
+  bool ready() const;
 };
 
+// A process that must live in a PID namespace others live in too (the pod's, a target's, an exec) is built by a first child
+// outside of it, and born there only once it has dropped everything: so nobody in there ever sees, ptraces or robs a process that
+// holds the node's powers or descriptors. Until kReady was read `pid` and `pidfd` may name that first child: watch `channel`
+// alone until then, and give up with Abandon(). From kReady on they name the container's or exec's own process.
 struct Child {
   pid_t pid = -1;     // in the shim's PID namespace
   UniqueFd pidfd;
-  UniqueFd channel;   // SEQPACKET, CLOEXEC: readable on a report; EOF after Go() = execve succeeded
+  UniqueFd channel;   // SEQPACKET, CLOEXEC: readable on a report; EOF after kReady (and Go()) = execve succeeded
 };
 
 int CloneContainer(const ContainerPlan& plan, const SandboxNamespaces& sandbox, const CgroupFds& cgroup,
@@ -64,10 +69,14 @@ int CloneContainer(const ContainerPlan& plan, const SandboxNamespaces& sandbox, 
 // Joins the namespaces of `init_pidfd` (R15) and the container's cgroup; runs at once, without Go().
 int CloneExec(const ExecPlan& plan, const SandboxNamespaces& sandbox, int init_pidfd, const CgroupFds& cgroup,
               const ChildStdio& stdio, int seccomp_fd, Child* child);
-// Lets a kReady child do the last steps (stdio, close_range, credentials, seccomp, execve).
+// Lets a kReady container go on: seccomp, execve.
 int Go(const Child& child);
-// 1: a report was read (pty_master set if one came), 0: EOF, -EAGAIN: nothing yet, other -errno: broken.
-int ReadReport(const Child& child, ChildReport* report, UniqueFd* pty_master);
+// 1: a report was read (pty_master set if one came), 0: EOF, -EAGAIN: nothing yet, other -errno: broken. EOF before kReady: the
+// child died without a word. After 0, an error or a report other than kReady, Abandon() the child unless it is kReady.
+int ReadReport(Child* child, ChildReport* report, UniqueFd* pty_master);
+// Kills a child that will not become a process of the pod, and reaps it; closes its descriptors. Waits for a process killed by
+// SIGKILL no longer than 100 ms: one stuck in the kernel (a dead NFS) is left to the shim's waitid(P_ALL).
+void Abandon(Child* child);
 // "mounting proc on /proc: Operation not permitted": what the caller of CRI is told.
 std::string DescribeFailure(const ContainerPlan& plan, const ChildReport& report);
 std::string DescribeFailure(const ExecPlan& plan, const ChildReport& report);
@@ -82,5 +91,14 @@ struct OwnedNamespaces {
   SandboxNamespaces Borrow() const;
 };
 int PrepareSandbox(const SandboxPlan& plan, int net_ns, OwnedNamespaces* out, std::string* error);
+
+// PID 1 of a shared PID namespace: the shim's main() calls it when argv[0] is "pause", before anything else, and returns what it
+// returns. Reaps, ends on SIGTERM or SIGINT from outside, holds no descriptor.
+int PodInitMain();
+
+// The shim's main() calls it first (R3, CVE-2019-5736): unless the running image is already beyond anybody's writing (a sealed
+// memfd or a read-only mount), executes it again through a read-only detached clone of its mount, so that no /proc/<pid>/exe
+// of a child leads to a writable file. Returns 0 when nothing was to be done, -errno when it failed; else it does not return.
+int RunFromReadOnlyImage(char** argv, char** envp);
 
 }  // namespace berth::native

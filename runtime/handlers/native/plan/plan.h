@@ -5,7 +5,8 @@
 #include <vector>
 
 // What the native executor is to do, as data: compiled by the daemon from a frozen OCI spec, executed by the shim in a fixed
-// order of phases that no plan can change. Abseil-free. Descriptors travel beside a plan, never inside it.
+// order of phases that no plan can change. Abseil-free. Descriptors travel beside a plan, never inside it. Every member has an
+// initialiser so that designated ones may leave it out.
 namespace berth::native {
 
 enum class OnMissing : uint8_t { kFail = 0, kSkip = 1, kMakeDir = 2, kMakeFile = 3, kLikeSource = 4 };
@@ -25,18 +26,19 @@ enum class Propagation : uint8_t { kPrivate = 0, kSlave = 1, kShared = 2 };
 
 struct MountStep {
   MountKind kind = MountKind::kBind;
-  std::string target;  // absolute, inside the container root
-  std::string source;  // kBind: absolute host path; else empty
+  std::string target = {};  // absolute, inside the container root
+  std::string source = {};  // kBind: absolute host path; else empty
   uint64_t attributes = 0;  // MOUNT_ATTR_* of man 2 mount_setattr
   bool recursive = true;    // kBind: with the source's submounts
   bool recursive_read_only = false;
   Propagation propagation = Propagation::kPrivate;
-  std::vector<std::string> options;  // fsconfig strings of the file system, "size=65536k", "mode=755", "gid=5"
+  std::vector<std::string> options = {};  // fsconfig strings of the file system, "size=65536k", "mode=755", "gid=5"
   OnMissing on_missing = OnMissing::kLikeSource;
+  bool make_source = false;  // kBind: create a missing source as a directory, with its parents (what CRI's peers do)
 };
 
 struct DeviceNode {
-  std::string path;  // inside the container, "/dev/null"
+  std::string path = {};  // inside the container, "/dev/null"
   char type = 'c';   // 'c', 'b' or 'p'
   uint32_t major = 0;
   uint32_t minor = 0;
@@ -46,8 +48,8 @@ struct DeviceNode {
 };
 
 struct SymlinkStep {
-  std::string path;  // "/dev/fd"
-  std::string target;
+  std::string path = {};  // "/dev/fd"
+  std::string target = {};
 };
 
 struct Rlimit {
@@ -67,23 +69,23 @@ struct Capabilities {
 
 // Who a process is and how it starts: one builder for container start and exec (R5).
 struct ProcessPlan {
-  std::vector<std::string> args;  // args[0] is looked up in PATH of `env` inside the container when it has no '/'
-  std::vector<std::string> env;
+  std::vector<std::string> args = {};  // args[0] is looked up in PATH of `env` inside the container when it has no '/'
+  std::vector<std::string> env = {};
   std::string cwd = "/";
   bool make_cwd = false;  // create a missing working directory (container start)
   bool terminal = false;
   uint32_t uid = 0;
   uint32_t gid = 0;
-  std::vector<uint32_t> groups;  // setgroups list; the primary gid is always part of it
-  Capabilities capabilities;
+  std::vector<uint32_t> groups = {};  // setgroups list; the primary gid is always part of it
+  Capabilities capabilities = {};
   bool no_new_privs = false;
-  std::vector<Rlimit> rlimits;
+  std::vector<Rlimit> rlimits = {};
   bool has_oom_score_adj = false;
   int32_t oom_score_adj = 0;
   uint32_t umask = 022;
   bool has_seccomp = false;  // then the sealed BPF memfd travels beside the plan
-  std::string selinux_label;   // empty: inherit
-  std::string apparmor_profile;
+  std::string selinux_label = {};   // empty: inherit
+  std::string apparmor_profile = {};
 };
 
 enum class NamespaceOf : uint8_t {
@@ -94,55 +96,58 @@ enum class NamespaceOf : uint8_t {
 };
 
 struct RootPlan {
-  std::vector<std::string> lower_dirs;  // overlay, topmost first; absolute host paths
-  std::string upper_dir;
-  std::string work_dir;
+  std::vector<std::string> lower_dirs = {};  // overlay, topmost first; absolute host paths
+  std::string upper_dir = {};
+  std::string work_dir = {};
   bool read_only = false;
   bool volatile_upper = true;
-  std::string mount_label;  // SELinux context= of the overlay
+  std::string mount_label = {};  // SELinux context= of the overlay
 };
 
 struct ContainerPlan {
-  std::string id;
+  std::string id = {};
   NamespaceOf pid = NamespaceOf::kContainer;
   NamespaceOf net = NamespaceOf::kPod;
   NamespaceOf ipc = NamespaceOf::kPod;
   NamespaceOf uts = NamespaceOf::kPod;
   bool cgroup_namespace = true;
-  std::string pid_target;  // container id, for kTarget
-  RootPlan root;
-  std::vector<MountStep> mounts;  // sorted by destination depth; /dev before what lies below it
-  bool make_dev = true;           // tmpfs on /dev with `devices` and `symlinks`; false: the image's or a bound /dev is used
-  std::vector<DeviceNode> devices;
-  std::vector<SymlinkStep> symlinks;
-  std::vector<std::string> masked_paths;
-  std::vector<std::string> read_only_paths;
-  std::vector<std::string> cgroup_v1_hierarchies;  // directory names below /sys/fs/cgroup, for MountKind::kCgroup on v1
-  ProcessPlan process;
+  std::string pid_target = {};  // container id, for kTarget
+  RootPlan root = {};
+  std::vector<MountStep> mounts = {};  // sorted by destination depth; /dev before what lies below it
+  // A tmpfs on /dev (options and attributes of the mount step with target /dev, if there is one) filled with `devices` and
+  // `symlinks` before anything is mounted below it. False: the image's or a bound /dev is used and both lists are ignored, as
+  // nodes must never be made in a host's directory.
+  bool make_dev = true;
+  std::vector<DeviceNode> devices = {};
+  std::vector<SymlinkStep> symlinks = {};
+  std::vector<std::string> masked_paths = {};
+  std::vector<std::string> read_only_paths = {};
+  std::vector<std::string> cgroup_v1_hierarchies = {};  // directory names below /sys/fs/cgroup, for MountKind::kCgroup on v1
+  ProcessPlan process = {};
   bool stdin_open = false;   // keep a pipe (or the tty) for attach; else stdin is /dev/null
   bool stdin_once = false;
 };
 
 struct ExecPlan {
-  std::string id;            // of this exec, unique in the pod
-  std::string container_id;
-  ProcessPlan process;
+  std::string id = {};            // of this exec, unique in the pod
+  std::string container_id = {};
+  ProcessPlan process = {};
 };
 
 // The pod's own namespaces, made once by the shim.
 struct SandboxPlan {
-  std::string pod_id;
-  std::string hostname;
+  std::string pod_id = {};
+  std::string hostname = {};
   bool own_ipc = true;     // else the host's
   bool own_uts = true;     // else the host's
   bool own_net = true;     // a descriptor of the pinned network namespace travels beside the plan
   bool shared_pid = false; // start a pod init that is PID 1 for containers with NamespaceOf::kPod
   uint64_t shm_size_bytes = uint64_t{64} << 20;
   struct Sysctl {
-    std::string key;  // "kernel.shm_rmid_forced"; the daemon let through namespaced ones only
-    std::string value;
+    std::string key = {};  // "kernel.shm_rmid_forced"; the daemon let through namespaced ones only
+    std::string value = {};
   };
-  std::vector<Sysctl> sysctls;  // of the IPC and UTS namespaces; net.* were written by the daemon's network part
+  std::vector<Sysctl> sysctls = {};  // of the IPC and UTS namespaces; net.* were written by the daemon's network part
 };
 
 // Wire form: tagged fields with a must-understand bit (docs/formats/plan.md). Decode refuses unknown must-understand fields,
