@@ -21,12 +21,13 @@ struct CgroupStats {
   int64_t timestamp_ns = 0;
   std::optional<uint64_t> cpu_usage_ns;
   std::optional<uint64_t> memory_usage_bytes, memory_working_set_bytes, memory_rss_bytes, memory_available_bytes;
-  std::optional<uint64_t> page_faults, major_page_faults;
+  std::optional<uint64_t> page_faults, major_page_faults;  // the first without the second
   std::optional<uint64_t> swap_usage_bytes, swap_available_bytes;
   std::optional<uint64_t> pids;
 };
 
-// What the shim needs of a container's cgroup (shim_client.h, ContainerFds).
+// What the shim needs of a container's cgroup (shim_client.h, ContainerFds). v1: the v1_ ones; v2: v2_dir. `oom` stays invalid
+// where there is no memory controller.
 struct CgroupHandles {
   std::vector<UniqueFd> v1_tasks;
   UniqueFd v1_freezer, v1_procs;
@@ -34,7 +35,7 @@ struct CgroupHandles {
   UniqueFd oom;
 };
 
-// Reads stats of one cgroup without looking its path up again.
+// Reads stats of one cgroup without looking its path up again. Thread-safe; NOT_FOUND once the cgroup is gone.
 class CgroupReader {
  public:
   virtual ~CgroupReader() = default;
@@ -53,12 +54,16 @@ class Cgroups {
   virtual bool v2() const = 0;
   virtual std::vector<std::string> v1_hierarchies() const = 0;
 
-  // Makes the leaf (and missing parents) in every hierarchy and writes the limits. On error nothing new remains.
+  // Makes the leaf (and missing parents) in every hierarchy and writes the limits and device rules (a device that no rule
+  // speaks of is denied; no rules at all: no filter). On error nothing new remains. FAILED_PRECONDITION names what the node
+  // cannot keep.
   virtual absl::Status Create(const std::string& path, const oci::Resources& resources) = 0;
-  // Writes what is set; the rest stays. All or nothing: on error the former values are put back.
+  // Writes what is set (0 counts as unset); the rest stays, device rules too. All or nothing: on error the former values are put
+  // back. NOT_FOUND without the cgroup; FAILED_PRECONDITION when memory would shrink below what is in use.
   virtual absl::Status Update(const std::string& path, const oci::Resources& resources) = 0;
   virtual absl::StatusOr<CgroupHandles> Open(const std::string& path) = 0;
-  // "tasks"/"cgroup.procs" of a leaf without limits, made if missing: for shims.
+  // "tasks"/"cgroup.procs" of a leaf without limits, made if missing: for shims, which write "0" to each. In the hybrid layout
+  // the tracking tree "unified" is one of them; containers are not tracked there (its cgroup.procs takes a global lock).
   virtual absl::StatusOr<std::vector<UniqueFd>> OpenProcs(const std::string& path) = 0;
   virtual absl::StatusOr<std::unique_ptr<CgroupReader>> Reader(const std::string& path) = 0;
   // Process ids in the cgroup and below, of all hierarchies.
