@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "imagesvc/image_service.h"
+#include "runtime/spec/capabilities.h"
 #include "runtime/spec/oci_spec.h"
 #include "runtime/v1/api.pb.h"
 
@@ -21,6 +22,7 @@ struct HostFacts {
   bool apparmor = false;
   bool selinux = false;
   std::vector<oci::Device> devices;    // host's /dev nodes, for privileged containers
+  std::string seccomp_arch;            // native, as libseccomp's JSON names it: "SCMP_ARCH_X86_64"
 };
 
 // What of the image's root file system the spec depends on, read once per image (user_facts.h). Untrusted text.
@@ -31,9 +33,16 @@ struct ImageFacts {
 };
 
 struct RuntimeDefaults {  // from the daemon's config
-  std::vector<std::string> capabilities;  // default set
+  std::vector<std::string> capabilities = DefaultCapabilities();  // names with or without CAP_
   std::vector<oci::Rlimit> rlimits;
   int64_t pids_limit = 0;  // 0: none
+  bool seccomp_allow_socketcall = false;  // for 32-bit programs; opens AF_ALG to them (docs/security.md)
+};
+
+// A CRI Device with what its host path turned out to be: one node, or the nodes of a directory tree (device_facts.h).
+struct RequestedDevice {
+  std::vector<oci::Device> nodes;  // paths are the container's
+  std::string access;              // subset of "rwm"
 };
 
 struct SpecRequest {
@@ -45,6 +54,9 @@ struct SpecRequest {
   // Files made for the pod, bound over the container's unless the request mounts something there itself.
   std::string hosts_path, hostname_path, resolv_conf_path;
   std::string cgroups_path;
+  // Text of the file that ChooseSeccomp names for a Localhost profile; empty otherwise.
+  std::string seccomp_localhost;
+  std::vector<RequestedDevice> devices;  // of container->devices(), in that order
   const ImageFacts* image = nullptr;
   const HostFacts* host = nullptr;
   const RuntimeDefaults* defaults = nullptr;
@@ -55,9 +67,13 @@ struct SpecResult {
   runtime::v1::ContainerUser user;  // effective, for status
   int stop_signal = 15;             // config, image, SIGTERM: in that order
   runtime::v1::NamespaceOption namespaces;  // effective
+  bool cgroup_namespace = true;
+  // What was asked for and could not be had in full (a clamped capability or score): for the log, once per kind.
+  std::vector<std::string> notices;
 };
 
-// Pure: the same request gives the same spec. INVALID_ARGUMENT names the field and value that is wrong.
+// Pure: the same request gives the same spec. INVALID_ARGUMENT names the field and value that is wrong, UNIMPLEMENTED what
+// Berth does not do yet, FAILED_PRECONDITION what this node or pod lacks.
 absl::StatusOr<SpecResult> BuildSpec(const SpecRequest& request);
 
 }  // namespace berth
