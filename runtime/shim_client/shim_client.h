@@ -71,6 +71,9 @@ class ShimObserver {
   virtual void OnSandboxLost() {}
 };
 
+// A sealed copy of the shim's program, made once by a daemon and shared by the shims it spawns.
+absl::StatusOr<UniqueFd> LoadShimImage(const std::string& shim_path);
+
 // The record that a shim, alive or dead, left of a container's end. NOT_FOUND: none; DATA_LOSS: not one of ours.
 absl::StatusOr<ExitInfo> ReadExitRecord(const std::string& pod_dir, const std::string& container_id);
 
@@ -82,7 +85,8 @@ absl::StatusOr<ExitInfo> ReadExitRecord(const std::string& pod_dir, const std::s
 class ShimClient {
  public:
   struct SpawnOptions {
-    std::string shim_path;     // the installed berth-shim
+    std::string shim_path;     // the installed berth-shim; it runs itself again from an image nobody can write
+    int image = -1;            // borrowed: LoadShimImage's, executed instead of shim_path (R3, and one execve less)
     std::string pod_dir;       // /run/berth/pods/<id>, exists, 0700: socket "s" and exit records "exit.<container>"
     std::string pod_id;
     std::vector<UniqueFd> cgroup_tasks;  // the shim's own leaf: v1 tasks descriptors, or one v2 cgroup.procs
