@@ -29,10 +29,9 @@ struct RegistryClientOptions {
   std::string user_agent = "berth";
   int max_attempts = 5;                             // of one request to one host: 429, 5xx, broken transfers
   absl::Duration first_backoff = absl::Seconds(1);  // doubles with jitter
-  absl::Duration max_backoff = absl::Seconds(60);   // also the most a Retry-After can ask for
+  absl::Duration max_backoff = absl::Seconds(60);   // a Retry-After beyond it ends the attempts at once
   absl::Duration connect_timeout = absl::Seconds(30);
   absl::Duration stall_timeout = absl::Seconds(60);  // no byte for so long breaks a transfer; it is then resumed
-  int max_connections_per_host = 8;
 };
 
 // A manifest or index with the bytes its digest is of.
