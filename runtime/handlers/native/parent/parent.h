@@ -7,52 +7,13 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "runtime/handlers/native/child/inputs.h"
+#include "runtime/handlers/native/child/report.h"
 #include "runtime/handlers/native/plan/plan.h"
 
 // The shim's side of starting processes: clone3 of a child that runs the fixed phases of `child/`, and the two-way channel to it.
 // Abseil-free; every function returns 0 or -errno. Never blocks on the child: replies are read when `channel` is readable.
 namespace berth::native {
-
-// What the shim made or was given for its pod; borrowed descriptors, -1 where the host's namespace is meant.
-struct SandboxNamespaces {
-  int host_mount_ns = -1;  // where bind sources and overlay directories are opened
-  int shim_mount_ns = -1;  // the shim's own small mount namespace: tmpfs root, unmasked proc and sysfs
-  int proc = -1;           // directory fd of that unmasked proc (R2)
-  int sysfs = -1;
-  int net = -1;
-  int host_net = -1;
-  int ipc = -1;
-  int host_ipc = -1;
-  int uts = -1;
-  int host_uts = -1;
-  int pod_init_pidfd = -1;  // PID 1 of the pod's PID namespace, for NamespaceOf::kPod
-  int target_pidfd = -1;    // init of the container named by pid_target
-  int shm = -1;             // detached tmpfs mount of the pod's /dev/shm
-  int host_null = -1;       // a null device (char 1:3, R12) on a read-only mount of the shim's own: nobody can chmod the host's
-};
-
-// The container's cgroup, opened by the daemon. v1: one "tasks" descriptor per hierarchy, the child writes "0" to each.
-// v2: the directory, used with CLONE_INTO_CGROUP.
-struct CgroupFds {
-  std::vector<int> v1_tasks;
-  int v2_dir = -1;
-};
-
-struct ChildStdio {
-  int in = -1;  // -1: /dev/null
-  int out = -1;
-  int err = -1;
-};
-
-// One message from the child; `phase` is a Phase of child/phases.h. kReady: all is done but what Go() starts (an exec goes on by
-// itself). Any other phase is an error that ended the child.
-struct ChildReport {
-  uint16_t phase = 0;
-  int32_t item = -1;     // index in the plan's list of that phase, -1 for none
-  int32_t error = 0;     // errno
-  char detail[192] = {};  // NUL-terminated, for people: a path, a syscall, the kernel's own words
-  bool ready() const;
-};
 
 // A process that must live in a PID namespace others live in too (the pod's, a target's, an exec) is built by a first child
 // outside of it, and born there only once it has dropped everything: so nobody in there ever sees, ptraces or robs a process that
@@ -62,6 +23,8 @@ struct Child {
   pid_t pid = -1;     // in the shim's PID namespace
   UniqueFd pidfd;
   UniqueFd channel;   // SEQPACKET, CLOEXEC: readable on a report; EOF after kReady (and Go()) = execve succeeded
+  UniqueFd pty_master;  // came ahead of kReady; ReadReport hands it out with that
+  bool go_by_itself = false;  // an exec: ReadReport calls Go() on kReady
 };
 
 int CloneContainer(const ContainerPlan& plan, const SandboxNamespaces& sandbox, const CgroupFds& cgroup,
@@ -83,12 +46,12 @@ std::string DescribeFailure(const ExecPlan& plan, const ChildReport& report);
 
 // Turns the calling (single-threaded) shim into the owner of the pod's namespaces: own mount namespace with a tmpfs root, proc
 // and sysfs; unshares IPC and UTS as asked, sets hostname and sysctls, makes the /dev/shm mount, starts the pod init.
-// Descriptors are owned by the returned object.
+// Descriptors are owned by the returned object. After a failure the shim is half changed and must end.
 struct OwnedNamespaces {
   UniqueFd host_mount_ns, shim_mount_ns, proc, sysfs, net, host_net, ipc, host_ipc, uts, host_uts, shm, host_null;
   UniqueFd pod_init_pidfd;
   pid_t pod_init_pid = -1;
-  SandboxNamespaces Borrow() const;
+  SandboxNamespaces Borrow() const;  // ipc and uts are -1: children inherit what the shim itself is in
 };
 int PrepareSandbox(const SandboxPlan& plan, int net_ns, OwnedNamespaces* out, std::string* error);
 

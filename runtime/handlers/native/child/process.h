@@ -1,0 +1,22 @@
+#pragma once
+
+#include "base/fd.h"
+#include "runtime/handlers/native/child/job.h"
+#include "runtime/handlers/native/child/report.h"
+
+// The second half of every child, shared by containers and execs: from a finished file system view to execve.
+namespace berth::native {
+
+// First thing after clone3.
+bool StartChild(const ProcessJob& job, Reporter& reporter);
+// v1: writes "0" to each tasks file; a single-threaded process moving itself takes no global lock.
+bool EnterCgroups(const CgroupFds& cgroup, Reporter& reporter);
+
+struct ProcessView {
+  UniqueFd root;  // "/" of the container
+  UniqueFd slave;  // of the pty, if the plan has a terminal
+  bool born_elsewhere = false;  // a PID namespace was joined for children: the process is born in it at the end
+};
+[[noreturn]] void FinishProcess(const ProcessJob& job, Reporter& reporter, ProcessView view);
+
+}  // namespace berth::native
