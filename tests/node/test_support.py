@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -64,7 +65,7 @@ class Leaks(unittest.TestCase):
         left = []
         changes = self.found(lambda: left.append(subprocess.Popen(["sleep", "100"])),
                              lambda: (left[0].kill(), left[0].wait()))
-        self.assertTrue(any(line.endswith(" sleep") or line.endswith(" python3") for line in changes["processes"]), changes)
+        self.assertTrue(any(re.fullmatch(r"\+ (sleep|python3\S*) #\d+", line) for line in changes["processes"]), changes)
 
     def test_a_packet_filter_rule(self):
         run("iptables", "-w", "-P", "INPUT", "ACCEPT")  # makes the table, once

@@ -88,6 +88,16 @@ class Layer:
         return self._buffer.getvalue()
 
 
+class Ready:
+    """A layer that was built before."""
+
+    def __init__(self, tar):
+        self._tar = tar
+
+    def tar(self):
+        return self._tar
+
+
 def compress(tar, how):
     if how == "tar":
         return tar

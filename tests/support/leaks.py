@@ -96,7 +96,8 @@ def links():
         found.append("address " + " ".join(line.split()[1:4]))
     for line in output_lines("ip", "-o", "link"):
         found.append("link " + line.split(": ")[1])
-    return found + ["route " + line for line in output_lines("ip", "route")]
+    # A bridge without ports is down: that is its state, not a thing.
+    return found + ["route " + line.replace(" linkdown", "").strip() for line in output_lines("ip", "route")]
 
 
 def rules():
@@ -126,7 +127,7 @@ def descriptors(pid):
     kinds = collections.Counter()
     for fd in vanishing(lambda: os.listdir(f"/proc/{pid}/fd"), []):
         kinds[NUMBERED.sub("", vanishing(lambda: os.readlink(f"/proc/{pid}/fd/{fd}"), "?"))] += 1
-    return [f"{kind} #{number}" for kind, count in kinds.items() for number in range(count)]
+    return kinds.elements()
 
 
 def shared_memory():
@@ -136,11 +137,17 @@ def shared_memory():
     return found
 
 
+def counted(items):
+    """Two of one name are two things: `name #0`, `name #1`."""
+    return [f"{item} #{number}" for item, count in collections.Counter(items).items() for number in range(count)]
+
+
 def snapshot(trees=(), fds_of=(), ignore=()):
-    """`trees`: directories whose every file counts; `fds_of`: processes whose open files count."""
+    """`trees`: directories whose every file counts; `fds_of`: processes whose open files count, pids or {name: pid}."""
     alive = processes()
+    named = fds_of if isinstance(fds_of, dict) else {str(pid): pid for pid in fds_of}
     result = {
-        "processes": [f"{pid} {name}" for pid, name in alive.items()],
+        "processes": counted(alive.values()),
         "mounts": mounts(alive),
         "network namespaces": network_namespaces(alive),
         "links": links(),
@@ -148,7 +155,7 @@ def snapshot(trees=(), fds_of=(), ignore=()):
         "cgroups": cgroups(),
         "shared memory": vanishing(shared_memory, []),
         "files": [path for tree in ("/run", "/dev/shm", "/dev/mqueue", "/var/lib/cni", *trees) for path in files(tree)],
-        "descriptors": [f"{pid} {line}" for pid in fds_of for line in descriptors(pid)],
+        "descriptors": counted(f"{name} {kind}" for name, pid in named.items() for kind in descriptors(pid)),
     }
     patterns = [re.compile(pattern) for pattern in ignore]
     return {kind: sorted(item for item in items if not any(p.search(item) for p in patterns))
@@ -172,6 +179,19 @@ def describe(changes, limit=15):
         lines.append(f"{kind}: {len(items)} differ")
         lines += ["  " + item for item in items[:limit]]
     return "\n".join(lines)
+
+
+def stable(take, seconds=10):
+    """A snapshot of a moment when nothing is in motion: the same twice, 0.2 s apart."""
+    deadline = time.monotonic() + seconds
+    last = take()
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        now = take()
+        if now == last:
+            break
+        last = now
+    return last
 
 
 def settle(before, take, seconds=10):

@@ -38,6 +38,11 @@ class Result(unittest.TextTestResult):
         super().addError(test, err)
         self._row(test, "failure", f"{err[0].__name__}: {err[1]}")
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self._row(test, "failure", f"{subtest._subDescription()}: {err[1]}")  # pylint: disable=protected-access
+
 
 def write_report(path, rows):
     suite = ElementTree.Element("testsuites")
