@@ -4,9 +4,10 @@
 #include <cstdint>
 #include <string>
 
-// Tagged fields, the form of everything sent to a shim: little-endian {u16 tag, u32 length, bytes}, one after the other. A field
-// whose bytes are fields again nests. The tag's top bit says "must be understood": a reader that does not know such a tag refuses
-// the whole message, so that an old shim never starts a container without a new security field. Abseil-free.
+// Tagged fields, the form of everything sent to a shim: little-endian {u16 tag, u32 length, bytes}, one after the
+// other. A field whose bytes are fields again nests. The tag's top bit says "must be understood": a reader that does
+// not know such a tag refuses the whole message, so that an old shim never starts a container without a new security
+// field. Abseil-free.
 namespace berth::tlv {
 
 inline constexpr uint16_t kMustUnderstand = 0x8000;
@@ -40,8 +41,8 @@ class Writer {
   bool optional_ = false;
 };
 
-// One field, borrowing the reader's bytes. The typed getters are strict: a wrong length, a NUL inside a string or a boolean
-// other than 0 and 1 is false.
+// One field, borrowing the reader's bytes. The typed getters are strict: a wrong length, a NUL inside a string or a
+// boolean other than 0 and 1 is false.
 struct Field {
   uint16_t tag = 0;  // without the must-understand bit
   bool must_understand = false;

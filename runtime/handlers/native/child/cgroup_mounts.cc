@@ -19,7 +19,8 @@ int MakeTmpfs(UniqueFd* context) {
   if (result >= 0) result = kernel::FsString(context->get(), "mode", "755");
   if (result >= 0) result = kernel::FsString(context->get(), "size", "64k");
   if (result >= 0) result = kernel::FsCreate(context->get());
-  return result < 0 ? result : kernel::FsMount(context->get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  return result < 0 ? result
+                    : kernel::FsMount(context->get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 // "cpu,cpuacct": a flag each.

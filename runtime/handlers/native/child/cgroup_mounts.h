@@ -5,8 +5,8 @@
 
 namespace berth::native {
 
-// MountKind::kCgroup: cgroup2, or for v1 a read-only tmpfs holding a mount per hierarchy. Inside a cgroup namespace each shows the
-// container's own subtree. Both return -errno; `context` keeps the kernel's words of a failure.
+// MountKind::kCgroup: cgroup2, or for v1 a read-only tmpfs holding a mount per hierarchy. Inside a cgroup namespace
+// each shows the container's own subtree. Both return -errno; `context` keeps the kernel's words of a failure.
 
 // The detached mount; of v1 the still empty tmpfs.
 int MakeCgroupMount(const ContainerJob& job, const MountStep& mount, UniqueFd* context);

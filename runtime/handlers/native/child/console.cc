@@ -21,9 +21,9 @@ bool MountConsole(Setup& setup, int slave) {
   const UniqueFd target(FindConsole(setup));
   if (target.get() == -ENOENT) return true;
   if (!target) return setup.reporter.Fail(Phase::kConsole, target.get(), "/dev/console");
-  const UniqueFd mount(kernel::CloneTreeOf(slave, false));
-  int result = mount.get();
-  if (result >= 0) result = kernel::Attach(mount.get(), target.get());
+  const UniqueFd made(kernel::CloneTreeOf(slave, false));
+  int result = made.get();
+  if (result >= 0) result = kernel::Attach(made.get(), target.get());
   return result >= 0 || setup.reporter.Fail(Phase::kConsole, result, "mounting /dev/console");
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/handlers/native/child/kernel.h"
 #include "runtime/handlers/native/child/overlay.h"
 #include "runtime/handlers/native/child/process.h"
+#include "runtime/handlers/native/child/root_path.h"
 #include "runtime/handlers/native/child/setup.h"
 
 // A container's child from clone to execve. The order below is the security design: nothing in a plan can change it.
@@ -51,8 +52,8 @@ bool MakeMountNamespace(Setup& setup) {
   int result = kernel::Setns(setup.job.sandbox->shim_mount_ns, CLONE_NEWNS);
   if (result >= 0) result = kernel::Unshare(CLONE_NEWNS);
   if (result < 0) return setup.reporter.Fail(Phase::kMountNs, result);
-  setup.ns_root.Reset(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!setup.ns_root) return setup.reporter.Fail(Phase::kMountNs, -errno, "/");
+  setup.ns_root.Reset(OpenSlash());
+  if (!setup.ns_root) return setup.reporter.Fail(Phase::kMountNs, setup.ns_root.get(), "/");
   result = kernel::SetPropagation(setup.ns_root.get(), MS_PRIVATE, true);
   return result >= 0 || setup.reporter.Fail(Phase::kMountNs, result, "private");
 }
@@ -70,11 +71,11 @@ void RunContainerChild(ContainerJob& job) {
   Reporter reporter(job.channel);
   Setup setup(job, reporter);
   ProcessView view;
-  const bool ready = StartChild(job.process, reporter) && EnterCgroups(*job.cgroup, reporter) && JoinNamespaces(setup) &&
-                     JoinPid(setup) && GatherFromHost(setup) && MakeMountNamespace(setup) && MakeCgroupNamespace(setup) &&
-                     AttachRoot(setup) && MakeDev(setup) && MountAll(setup) && MakeConsole(setup, &view.slave) &&
-                     MakeWorkingDirectory(setup) && MakeReadOnlyPaths(setup) && MaskPaths(setup) && FreezeRoot(setup) &&
-                     Pivot(setup);
+  const bool ready = StartChild(job.process, reporter) && EnterCgroups(*job.cgroup, reporter) &&
+                     JoinNamespaces(setup) && JoinPid(setup) && GatherFromHost(setup) && MakeMountNamespace(setup) &&
+                     MakeCgroupNamespace(setup) && AttachRoot(setup) && MakeDev(setup) && MountAll(setup) &&
+                     MakeConsole(setup, &view.slave) && MakeWorkingDirectory(setup) && MakeReadOnlyPaths(setup) &&
+                     MaskPaths(setup) && FreezeRoot(setup) && Pivot(setup);
   if (!ready) reporter.SendFailureAndExit();
   view.root = std::move(setup.root);
   view.born_elsewhere = job.join_pid >= 0;

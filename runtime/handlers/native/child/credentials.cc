@@ -36,7 +36,8 @@ int GetCapabilities(CapabilitySets* sets) {
 int SetCapabilities(const CapabilitySets& sets) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct data[2] = {
-      {static_cast<uint32_t>(sets.effective), static_cast<uint32_t>(sets.permitted), static_cast<uint32_t>(sets.inheritable)},
+      {static_cast<uint32_t>(sets.effective), static_cast<uint32_t>(sets.permitted),
+       static_cast<uint32_t>(sets.inheritable)},
       {static_cast<uint32_t>(sets.effective >> 32), static_cast<uint32_t>(sets.permitted >> 32),
        static_cast<uint32_t>(sets.inheritable >> 32)}};
   return Result(syscall(SYS_capset, &header, data));

@@ -7,18 +7,20 @@
 #include "runtime/handlers/native/child/kernel.h"
 #include "runtime/handlers/native/child/process.h"
 #include "runtime/handlers/native/child/pty.h"
+#include "runtime/handlers/native/child/root_path.h"
 
 // An exec's child: joins a running container and becomes a process in it.
 namespace berth::native {
 namespace {
 
-// Rule R15: everything of one process, by its pidfd, in one call. Our own PID namespace stays; the last process is born in theirs.
+// Rule R15: everything of one process, by its pidfd, in one call. Our own PID namespace stays; the last process is born
+// in theirs.
 bool JoinContainer(const ExecJob& job, ProcessView* view, Reporter& reporter) {
   const int all = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWPID;
   const int result = kernel::Setns(job.init_pidfd, all);
   if (result < 0) return reporter.Fail(Phase::kJoin, result, "the container");
-  view->root.Reset(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  return view->root.valid() || reporter.Fail(Phase::kJoin, -errno, "its root");
+  view->root.Reset(OpenSlash());
+  return view->root.valid() || reporter.Fail(Phase::kJoin, view->root.get(), "its root");
 }
 
 bool OpenTerminal(const ExecJob& job, ProcessView* view, Reporter& reporter) {

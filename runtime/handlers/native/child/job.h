@@ -3,11 +3,11 @@
 #include <linux/filter.h>
 #include <sys/types.h>
 
-#include "runtime/handlers/native/child/inputs.h"
+#include "runtime/handlers/native/plan/inputs.h"
 #include "runtime/handlers/native/plan/plan.h"
 
-// All a child needs, laid out by the parent before clone3, as the child has no heap: it reads the plan and writes the arrays given
-// here in its own copy of the memory.
+// All a child needs, laid out by the parent before clone3, as the child has no heap: it reads the plan and writes the
+// arrays given here in its own copy of the memory.
 namespace berth::native {
 
 // How a process starts, for containers and execs alike (R5: one builder).
@@ -19,7 +19,7 @@ struct ProcessJob {
   const gid_t* groups = nullptr;      // the primary group included
   size_t group_count = 0;
   const sock_filter* filter = nullptr;
-  unsigned short filter_size = 0;     // instructions
+  unsigned short filter_size = 0;  // instructions
   ChildStdio stdio;
   int proc = -1;  // trusted proc of the shim (R2)
   int null = -1;
@@ -41,7 +41,7 @@ struct ContainerJob {
   int* sources = nullptr;  // one per mount of the plan, -1; the child opens bind sources into it
   const CgroupHierarchy* hierarchies = nullptr;
   size_t hierarchy_count = 0;
-  int join_pid = -1;       // pidfd whose PID namespace the process is born in; -1: the child's own
+  int join_pid = -1;  // pidfd whose PID namespace the process is born in; -1: the child's own
   int channel = -1;
 };
 

@@ -50,13 +50,15 @@ int SetAttributes(int mount, uint64_t set, bool recursive) {
   mount_attr attributes = {};
   attributes.attr_set = set;
   if ((set & MOUNT_ATTR__ATIME) != 0) attributes.attr_clr = MOUNT_ATTR__ATIME;
-  return Result(mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U), &attributes, sizeof attributes));
+  return Result(
+      mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U), &attributes, sizeof attributes));
 }
 
 int SetPropagation(int mount, uint64_t propagation, bool recursive) {
   mount_attr attributes = {};
   attributes.propagation = propagation;
-  return Result(mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U), &attributes, sizeof attributes));
+  return Result(
+      mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U), &attributes, sizeof attributes));
 }
 
 int Setns(int fd, int flags) { return Result(setns(fd, flags)); }

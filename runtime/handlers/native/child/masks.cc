@@ -13,9 +13,9 @@
 namespace berth::native {
 namespace {
 
-// Rule R12: what hides a path comes from the runtime, never from the container's /dev. One read-only tmpfs per container holds a
-// null device and an empty directory; each mask is a clone of one of them. (The host's own /dev/null would let a container's root
-// change the mode of the host's inode.)
+// Rule R12: what hides a path comes from the runtime, never from the container's /dev. One read-only tmpfs per
+// container holds a null device and an empty directory; each mask is a clone of one of them. (The host's own /dev/null
+// would let a container's root change the mode of the host's inode.)
 struct MaskSources {
   UniqueFd null;
   UniqueFd empty;
@@ -31,25 +31,25 @@ int MakeMaskTmpfs() {
   if (result >= 0) result = kernel::FsCreate(context.get());
   if (result >= 0) result = kernel::FsMount(context.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
   if (result < 0) return result;
-  UniqueFd mount(result);
-  if (mknodat(mount.get(), "null", S_IFCHR | 0666, makedev(1, 3)) < 0) return -errno;
-  if (mkdirat(mount.get(), "empty", 0555) < 0) return -errno;
+  UniqueFd tmpfs(result);
+  if (mknodat(tmpfs.get(), "null", S_IFCHR | 0666, makedev(1, 3)) < 0) return -errno;
+  if (mkdirat(tmpfs.get(), "empty", 0555) < 0) return -errno;
   result = kernel::FsFlag(context.get(), "ro");
   if (result >= 0) result = kernel::FsReconfigure(context.get());
-  if (result >= 0) result = kernel::SetAttributes(mount.get(), MOUNT_ATTR_RDONLY, false);
-  return result < 0 ? result : mount.Release();
+  if (result >= 0) result = kernel::SetAttributes(tmpfs.get(), MOUNT_ATTR_RDONLY, false);
+  return result < 0 ? result : tmpfs.Release();
 }
 
 // Cloning wants a mount of our own namespace: it is attached beside the root, in what the pivot throws away.
 int OpenMaskSources(const Setup& setup, MaskSources* sources) {
-  const UniqueFd mount(MakeMaskTmpfs());
-  if (!mount) return mount.get();
+  const UniqueFd tmpfs(MakeMaskTmpfs());
+  if (!tmpfs) return tmpfs.get();
   const UniqueFd place(openat(setup.ns_root.get(), layout::kMask, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!place) return -errno;
-  const int result = kernel::Attach(mount.get(), place.get());
+  const int result = kernel::Attach(tmpfs.get(), place.get());
   if (result < 0) return result;
-  sources->null.Reset(openat(mount.get(), "null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  sources->empty.Reset(openat(mount.get(), "empty", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  sources->null.Reset(openat(tmpfs.get(), "null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  sources->empty.Reset(openat(tmpfs.get(), "empty", O_PATH | O_NOFOLLOW | O_CLOEXEC));
   return sources->null && sources->empty ? 0 : -errno;
 }
 
@@ -66,11 +66,11 @@ int VerifyOnTop(int root, const char* path, int mount) {
 }
 
 int Cover(const Setup& setup, const char* path, int target, int source, bool recursive, uint64_t attributes) {
-  const UniqueFd mount(kernel::CloneTreeOf(source, recursive));
-  int result = mount.get();
-  if (result >= 0) result = kernel::SetAttributes(mount.get(), attributes, recursive);
-  if (result >= 0) result = kernel::Attach(mount.get(), target);
-  return result < 0 ? result : VerifyOnTop(setup.root.get(), path, mount.get());
+  const UniqueFd made(kernel::CloneTreeOf(source, recursive));
+  int result = made.get();
+  if (result >= 0) result = kernel::SetAttributes(made.get(), attributes, recursive);
+  if (result >= 0) result = kernel::Attach(made.get(), target);
+  return result < 0 ? result : VerifyOnTop(setup.root.get(), path, made.get());
 }
 
 int MaskOne(const Setup& setup, const char* path, int target, const MaskSources& sources) {

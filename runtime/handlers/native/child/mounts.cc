@@ -17,11 +17,16 @@ namespace {
 
 const char* FileSystemType(MountKind kind) {
   switch (kind) {
-    case MountKind::kTmpfs: return "tmpfs";
-    case MountKind::kSysfs: return "sysfs";
-    case MountKind::kDevpts: return "devpts";
-    case MountKind::kMqueue: return "mqueue";
-    default: return "";
+    case MountKind::kTmpfs:
+      return "tmpfs";
+    case MountKind::kSysfs:
+      return "sysfs";
+    case MountKind::kDevpts:
+      return "devpts";
+    case MountKind::kMqueue:
+      return "mqueue";
+    default:
+      return "";
   }
 }
 
@@ -59,10 +64,17 @@ int MakeMount(Setup& setup, size_t index) {
   int result = -EINVAL;
   UniqueFd context;
   switch (mount.kind) {
-    case MountKind::kBind: return std::exchange(setup.job.sources[index], -1);
-    case MountKind::kShm: result = CloneShm(setup, mount); break;
-    case MountKind::kProc: result = MountProc(setup.job.join_pid, mount.attributes); break;
-    case MountKind::kCgroup: result = MakeCgroupMount(setup.job, mount, &context); break;
+    case MountKind::kBind:
+      return std::exchange(setup.job.sources[index], -1);
+    case MountKind::kShm:
+      result = CloneShm(setup, mount);
+      break;
+    case MountKind::kProc:
+      result = MountProc(setup.job.join_pid, mount.attributes);
+      break;
+    case MountKind::kCgroup:
+      result = MakeCgroupMount(setup.job, mount, &context);
+      break;
     default:
       context.Reset(kernel::FsOpen(FileSystemType(mount.kind)));
       result = context ? MakeFileSystem(context.get(), mount) : context.get();
@@ -87,10 +99,14 @@ int FindTarget(const Setup& setup, const MountStep& mount, int tree) {
   const int root = setup.root.get();
   switch (mount.on_missing) {
     case OnMissing::kFail:
-    case OnMissing::kSkip: return ResolveInRoot(root, mount.target.c_str(), symlinks);
-    case OnMissing::kMakeDir: return ResolveOrMakeInRoot(root, mount.target.c_str(), symlinks, Make::kDirectory);
-    case OnMissing::kMakeFile: return ResolveOrMakeInRoot(root, mount.target.c_str(), symlinks, Make::kFile);
-    case OnMissing::kLikeSource: break;
+    case OnMissing::kSkip:
+      return ResolveInRoot(root, mount.target.c_str(), symlinks);
+    case OnMissing::kMakeDir:
+      return ResolveOrMakeInRoot(root, mount.target.c_str(), symlinks, Make::kDirectory);
+    case OnMissing::kMakeFile:
+      return ResolveOrMakeInRoot(root, mount.target.c_str(), symlinks, Make::kFile);
+    case OnMissing::kLikeSource:
+      break;
   }
   const Make make = IsDirectory(tree) ? Make::kDirectory : Make::kFile;
   return ResolveOrMakeInRoot(root, mount.target.c_str(), symlinks, make);

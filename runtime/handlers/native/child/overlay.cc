@@ -15,8 +15,8 @@
 namespace berth::native {
 namespace {
 
-// fsconfig takes strings of 255 bytes; overlay gives ':', ',' and '\' a meaning. Directories with such names are passed as the
-// number of an open descriptor, resolved relative to our own fd directory of the trusted proc.
+// fsconfig takes strings of 255 bytes; overlay gives ':', ',' and '\' a meaning. Directories with such names are passed
+// as the number of an open descriptor, resolved relative to our own fd directory of the trusted proc.
 constexpr size_t kMaxValue = 255;
 
 bool NeedsNumber(const std::string& path) {
@@ -42,8 +42,8 @@ class Overlay {
     return result < 0 ? result : kernel::FsString(context_, key, number);
   }
 
-  // lowerdir+ (Linux 6.8) has no limit for the list as a whole; older kernels take one string of 255 bytes, so the directories
-  // go by number: enough for 80 layers.
+  // lowerdir+ (Linux 6.8) has no limit for the list as a whole; older kernels take one string of 255 bytes, so the
+  // directories go by number: enough for 80 layers.
   int SetLowers(const std::vector<std::string>& lowers) {
     int result = 0;
     for (size_t i = 0; i < lowers.size() && result >= 0; ++i) {
@@ -69,7 +69,7 @@ class Overlay {
 
   // Leaves the descriptor open: the number must stay valid until the mount is made. The child's close_range ends it.
   static int Open(const std::string& path, char* number) {
-    const int fd = open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const int fd = openat(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return -errno;
     FormatNumber(number, fd);
     return 0;
@@ -82,13 +82,15 @@ class Overlay {
 int EnterOwnFdDirectory(int proc) {
   char path[32];
   FormatOwnProcPath(proc, path, sizeof path, "/fd");
-  const UniqueFd directory(sys::OpenAt2(proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
-                                        RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV));
+  const UniqueFd directory(
+      sys::OpenAt2(proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+                   RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV));
   if (!directory) return directory.get();
   return fchdir(directory.get()) < 0 ? -errno : 0;
 }
 
-// What a distribution may have turned on for the whole node and a container's root must not depend on. EINVAL: compiled out.
+// What a distribution may have turned on for the whole node and a container's root must not depend on. EINVAL: compiled
+// out.
 int TurnOff(int context, const char* option) {
   const int result = kernel::FsString(context, option, "off");
   return result == -EINVAL ? 0 : result;
@@ -105,11 +107,11 @@ int SetOptions(int context, const RootPlan& root) {
 }
 
 int BindSingleLayer(const RootPlan& root, Reporter& reporter) {
-  UniqueFd mount(kernel::CloneTree(AT_FDCWD, root.lower_dirs[0].c_str(), false));
-  int result = mount.get();
-  if (result >= 0) result = kernel::SetPropagation(mount.get(), MS_PRIVATE, false);
-  if (result >= 0) result = kernel::SetAttributes(mount.get(), MOUNT_ATTR_RDONLY, false);
-  if (result >= 0) return mount.Release();
+  UniqueFd layer(kernel::CloneTree(AT_FDCWD, root.lower_dirs[0].c_str(), false));
+  int result = layer.get();
+  if (result >= 0) result = kernel::SetPropagation(layer.get(), MS_PRIVATE, false);
+  if (result >= 0) result = kernel::SetAttributes(layer.get(), MOUNT_ATTR_RDONLY, false);
+  if (result >= 0) return layer.Release();
   reporter.Fail(Phase::kOverlay, result, "layer", root.lower_dirs[0].c_str());
   return -1;
 }

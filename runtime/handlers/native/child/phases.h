@@ -2,19 +2,19 @@
 
 #include <cstdint>
 
-// The fixed order of what a child does between clone and exec, and the vocabulary of its reports. Sent between a shim and its own
-// children only, so numbers may change with the program.
+// The fixed order of what a child does between clone and exec, and the vocabulary of its reports. Sent between a shim
+// and its own children only, so numbers may change with the program.
 namespace berth::native {
 
 enum class Phase : uint16_t {
   kNone = 0,
-  kStart,         // dumpable, signals, session keyring
-  kCgroup,        // v1: attaching to each hierarchy
-  kJoin,          // net, ipc, uts; for an exec all of the container's
-  kHost,          // entering the host's mount namespace
-  kOverlay,       // building the root file system there
-  kSource,        // opening bind sources there; item: index of mounts
-  kMountNs,       // a mount namespace of its own
+  kStart,    // dumpable, signals, session keyring
+  kCgroup,   // v1: attaching to each hierarchy
+  kJoin,     // net, ipc, uts; for an exec all of the container's
+  kHost,     // entering the host's mount namespace
+  kOverlay,  // building the root file system there
+  kSource,   // opening bind sources there; item: index of mounts
+  kMountNs,  // a mount namespace of its own
   kCgroupNs,
   kPidNs,         // joining a shared PID namespace
   kRoot,          // attaching the root
@@ -29,16 +29,16 @@ enum class Phase : uint16_t {
   kReadOnlyRoot,
   kPivot,
   kOomScore,
-  kLabel,         // SELinux or AppArmor, for the coming execve
+  kLabel,  // SELinux or AppArmor, for the coming execve
   kStdio,
-  kSession,       // setsid, controlling terminal
+  kSession,  // setsid, controlling terminal
   kCwd,
-  kRlimit,        // item: index of rlimits
-  kCredentials,   // groups, ids, capability sets
+  kRlimit,       // item: index of rlimits
+  kCredentials,  // groups, ids, capability sets
   kSeccomp,
-  kBirth,         // the last process, in a shared PID namespace
-  kReady,         // no error: waiting for Go
-  kExec,          // execve
+  kBirth,  // the last process, in a shared PID namespace
+  kReady,  // no error: waiting for Go
+  kExec,   // execve
   kLast = kExec,
 };
 

@@ -23,8 +23,8 @@ int EnterRoot(const Setup& setup) {
 
 // "/" must be the mount we built and nothing on top of it.
 int VerifyRoot(const Setup& setup) {
-  const UniqueFd slash(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!slash) return -errno;
+  const UniqueFd slash(OpenSlash());
+  if (!slash) return slash.get();
   uint64_t ours = 0;
   uint64_t found = 0;
   int result = kernel::MountId(setup.root.get(), &ours);

@@ -35,8 +35,8 @@ int ChildOpensContext(void* result) {
 }  // namespace
 
 int OpenProcContextInChild() {
-  // It shares our memory and descriptors and lives for one system call: an observer in the namespace with the right to trace it
-  // would have to be there first. Of the kernel's own way (pidns) not even that is true.
+  // It shares our memory and descriptors and lives for one system call: an observer in the namespace with the right to
+  // trace it would have to be there first. Of the kernel's own way (pidns) not even that is true.
   alignas(16) static char stack[16384];
   int context = -ECHILD;
   const pid_t child =

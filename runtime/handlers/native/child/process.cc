@@ -57,7 +57,8 @@ int PutStream(int from, int to, const ProcessJob& job) {
 
 bool PutStreams(const ProcessJob& job, const ProcessView& view, Reporter& reporter) {
   const int tty = view.slave.get();
-  const int streams[3] = {view.slave ? tty : job.stdio.in, view.slave ? tty : job.stdio.out, view.slave ? tty : job.stdio.err};
+  const int streams[3] = {view.slave ? tty : job.stdio.in, view.slave ? tty : job.stdio.out,
+                          view.slave ? tty : job.stdio.err};
   // Raise all first: a stream given as 0, 1 or 2 must not be overwritten before it is used.
   int raised[3];
   for (int i = 0; i < 3; ++i) {
@@ -71,7 +72,8 @@ bool PutStreams(const ProcessJob& job, const ProcessView& view, Reporter& report
   return true;
 }
 
-// Rule R4 (CVE-2024-21626): entered by a descriptor resolved inside the root without magic links, and it must have a name there.
+// Rule R4 (CVE-2024-21626): entered by a descriptor resolved inside the root without magic links, and it must have a
+// name there.
 int EnterWorkingDirectory(int root, const char* cwd) {
   const UniqueFd directory(ResolveInRoot(root, cwd, Symlinks::kFollow, true));
   if (!directory) return directory.get();
@@ -90,8 +92,8 @@ bool EnterWorkingDirectoryEarly(const ProcessJob& job, int root, bool* later, Re
 }
 
 bool EnterWorkingDirectoryLate(const ProcessJob& job, Reporter& reporter) {
-  const UniqueFd root(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const int result = root ? EnterWorkingDirectory(root.get(), job.plan->cwd.c_str()) : -errno;
+  const UniqueFd root(OpenSlash());
+  const int result = root ? EnterWorkingDirectory(root.get(), job.plan->cwd.c_str()) : root.get();
   return result >= 0 || reporter.Fail(Phase::kCwd, result, job.plan->cwd.c_str());
 }
 
@@ -152,7 +154,8 @@ bool StartChild(const ProcessJob& job, Reporter& reporter) {
 
 bool EnterCgroups(const CgroupFds& cgroup, Reporter& reporter) {
   for (size_t i = 0; i < cgroup.v1_tasks.size(); ++i) {
-    if (write(cgroup.v1_tasks[i], "0", 1) != 1) return reporter.Fail(Phase::kCgroup, -errno, "", "", static_cast<int>(i));
+    if (write(cgroup.v1_tasks[i], "0", 1) != 1)
+      return reporter.Fail(Phase::kCgroup, -errno, "", "", static_cast<int>(i));
   }
   return true;
 }
@@ -160,12 +163,14 @@ bool EnterCgroups(const CgroupFds& cgroup, Reporter& reporter) {
 void FinishProcess(const ProcessJob& job, Reporter& reporter, ProcessView view) {
   bool cwd_later = false;
   const bool prepared = WriteOomScore(job, reporter) && WriteLabels(job, reporter) && PutStreams(job, view, reporter) &&
-                        EnterWorkingDirectoryEarly(job, view.root.get(), &cwd_later, reporter) && CloseTheRest(reporter);
+                        EnterWorkingDirectoryEarly(job, view.root.get(), &cwd_later, reporter) &&
+                        CloseTheRest(reporter);
   // Closed above; their owners must not close what may be somebody else's number by now.
   view.root.Release();
   view.slave.Release();
   const bool done = prepared && SetRlimits(*job.plan, reporter) && BecomeUser(job, reporter) &&
-                    (!cwd_later || EnterWorkingDirectoryLate(job, reporter)) && (!view.born_elsewhere || BeBorn(reporter));
+                    (!cwd_later || EnterWorkingDirectoryLate(job, reporter)) &&
+                    (!view.born_elsewhere || BeBorn(reporter));
   if (!done) reporter.SendFailureAndExit();
   if (!view.born_elsewhere && !reporter.SendReady(0, -1)) _exit(1);
   if (!reporter.WaitForGo()) _exit(1);

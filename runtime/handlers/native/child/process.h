@@ -13,8 +13,8 @@ bool StartChild(const ProcessJob& job, Reporter& reporter);
 bool EnterCgroups(const CgroupFds& cgroup, Reporter& reporter);
 
 struct ProcessView {
-  UniqueFd root;  // "/" of the container
-  UniqueFd slave;  // of the pty, if the plan has a terminal
+  UniqueFd root;                // "/" of the container
+  UniqueFd slave;               // of the pty, if the plan has a terminal
   bool born_elsewhere = false;  // a PID namespace was joined for children: the process is born in it at the end
 };
 [[noreturn]] void FinishProcess(const ProcessJob& job, Reporter& reporter, ProcessView view);

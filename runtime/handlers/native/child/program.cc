@@ -16,8 +16,10 @@ bool TryNext(int result) {
     case ENOTDIR:
     case ESTALE:
     case ENODEV:
-    case ETIMEDOUT: return true;
-    default: return false;
+    case ETIMEDOUT:
+      return true;
+    default:
+      return false;
   }
 }
 

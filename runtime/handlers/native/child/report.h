@@ -7,18 +7,18 @@
 
 namespace berth::native {
 
-// One message from the child. `phase` is a Phase of child/phases.h. kReady: all is done but what Go() starts (an exec goes on by
-// itself). Any other phase is an error that ended the child.
+// One message from the child. `phase` is a Phase of child/phases.h. kReady: all is done but what Go() starts (an exec
+// goes on by itself). Any other phase is an error that ended the child.
 struct ChildReport {
   uint16_t phase = 0;
-  int32_t item = -1;     // index in the plan's list of that phase, -1 for none
-  int32_t error = 0;     // errno
+  int32_t item = -1;      // index in the plan's list of that phase, -1 for none
+  int32_t error = 0;      // errno
   char detail[192] = {};  // NUL-terminated, for people: a path, a syscall, the kernel's own words
   bool ready() const { return phase == static_cast<uint16_t>(Phase::kReady); }
 };
 
-// What goes over the channel. `pid` > 0: a kReady whose one passed descriptor is the pidfd of the process born last. A kConsole
-// without an error passes the pty's master.
+// What goes over the channel. `pid` > 0: a kReady whose one passed descriptor is the pidfd of the process born last. A
+// kConsole without an error passes the pty's master.
 struct WireReport {
   ChildReport report;
   int32_t pid = 0;

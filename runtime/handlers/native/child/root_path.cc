@@ -62,6 +62,11 @@ int ResolveOrMakeDirectory(int root, char* path, Symlinks symlinks) {
 
 }  // namespace
 
+int OpenSlash() {
+  const int fd = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
 int ResolveInRoot(int root, const char* path, Symlinks symlinks, bool directory) {
   return sys::OpenAt2(root, path, O_PATH | O_CLOEXEC | (directory ? O_DIRECTORY : 0), 0, ResolveFlags(symlinks));
 }

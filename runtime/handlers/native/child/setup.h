@@ -4,8 +4,8 @@
 #include "runtime/handlers/native/child/job.h"
 #include "runtime/handlers/native/child/report.h"
 
-// Making a container's file system view, step by step; container_child.cc calls these in the fixed order. Each returns false
-// after reporter.Fail().
+// Making a container's file system view, step by step; container_child.cc calls these in the fixed order. Each returns
+// false after reporter.Fail().
 namespace berth::native {
 
 struct Setup {

@@ -53,7 +53,8 @@ class Filter {
     struct stat facts = {};
     if (fstat(fd, &facts) < 0) return -errno;
     const auto size = static_cast<size_t>(facts.st_size);
-    if (size == 0 || size % sizeof(sock_filter) != 0 || size / sizeof(sock_filter) > kMaxFilterInstructions) return -EINVAL;
+    if (size == 0 || size % sizeof(sock_filter) != 0 || size / sizeof(sock_filter) > kMaxFilterInstructions)
+      return -EINVAL;
     void* bytes = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED) return -errno;
     bytes_ = bytes;

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "runtime/handlers/native/parent/testing/fake_shim.h"
+#include "runtime/handlers/native/parent/fake_shim.h"
 
 namespace berth::native {
 namespace {

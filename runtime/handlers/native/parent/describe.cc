@@ -12,14 +12,22 @@ bool Has(const List& list, int32_t item) {
 
 const char* KindName(MountKind kind) {
   switch (kind) {
-    case MountKind::kBind: return "";
-    case MountKind::kTmpfs: return "tmpfs on ";
-    case MountKind::kProc: return "proc on ";
-    case MountKind::kSysfs: return "sysfs on ";
-    case MountKind::kDevpts: return "devpts on ";
-    case MountKind::kMqueue: return "mqueue on ";
-    case MountKind::kCgroup: return "cgroup on ";
-    case MountKind::kShm: return "shm on ";
+    case MountKind::kBind:
+      return "";
+    case MountKind::kTmpfs:
+      return "tmpfs on ";
+    case MountKind::kProc:
+      return "proc on ";
+    case MountKind::kSysfs:
+      return "sysfs on ";
+    case MountKind::kDevpts:
+      return "devpts on ";
+    case MountKind::kMqueue:
+      return "mqueue on ";
+    case MountKind::kCgroup:
+      return "cgroup on ";
+    case MountKind::kShm:
+      return "shm on ";
   }
   return "";
 }
@@ -50,7 +58,8 @@ std::string Subject(const ContainerPlan& plan, Phase phase, int32_t item) {
     case Phase::kMask:
       if (Has(plan.masked_paths, item)) return plan.masked_paths[static_cast<size_t>(item)];
       break;
-    default: break;
+    default:
+      break;
   }
   return "";
 }
@@ -79,6 +88,8 @@ std::string DescribeFailure(const ContainerPlan& plan, const ChildReport& report
   return Describe(report, subject, plan.process);
 }
 
-std::string DescribeFailure(const ExecPlan& plan, const ChildReport& report) { return Describe(report, "", plan.process); }
+std::string DescribeFailure(const ExecPlan& plan, const ChildReport& report) {
+  return Describe(report, "", plan.process);
+}
 
 }  // namespace berth::native

@@ -8,8 +8,8 @@
 
 namespace berth::native {
 
-// Turns directory names of /sys/fs/cgroup ("memory", "cpu,cpuacct", "systemd", "unified", the link "cpu") into what mounting each
-// takes, from a /proc/<pid>/cgroup of `man 7 cgroups`.
+// Turns directory names of /sys/fs/cgroup ("memory", "cpu,cpuacct", "systemd", "unified", the link "cpu") into what
+// mounting each takes, from a /proc/<pid>/cgroup of `man 7 cgroups`.
 class Hierarchies {
  public:
   // 0, -ENODEV for a name no hierarchy has, or another -errno.

@@ -29,7 +29,8 @@ int RunFromReadOnlyImage(char** argv, char** envp) {
   const UniqueFd clone(kernel::CloneTree(AT_FDCWD, kOwnImage, false));
   if (!clone) return clone.get();
   int result = kernel::SetPropagation(clone.get(), MS_PRIVATE, false);
-  if (result >= 0) result = kernel::SetAttributes(clone.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false);
+  if (result >= 0)
+    result = kernel::SetAttributes(clone.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false);
   if (result < 0) return result;
   syscall(SYS_execveat, clone.get(), "", argv, envp, AT_EMPTY_PATH);
   return -errno;

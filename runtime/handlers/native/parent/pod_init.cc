@@ -36,7 +36,8 @@ bool EnterEmptyRoot() {
   const UniqueFd empty(
       kernel::FsMount(context.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   return empty && kernel::Attach(empty.get(), old_root.get()) >= 0 && fchdir(empty.get()) == 0 &&
-         kernel::PivotToCwd() >= 0 && fchdir(old_root.get()) == 0 && kernel::DetachCwd() >= 0 && fchdir(empty.get()) == 0;
+         kernel::PivotToCwd() >= 0 && fchdir(old_root.get()) == 0 && kernel::DetachCwd() >= 0 &&
+         fchdir(empty.get()) == 0;
 }
 
 bool BecomeNobody() {

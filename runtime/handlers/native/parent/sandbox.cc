@@ -70,7 +70,8 @@ class Sandbox {
   }
 
   // A detached file system; `options` alternate key and value.
-  int MakeFileSystem(const char* type, std::initializer_list<const char*> options, uint64_t attributes, UniqueFd* mount) {
+  int MakeFileSystem(const char* type, std::initializer_list<const char*> options, uint64_t attributes,
+                     UniqueFd* mount) {
     const UniqueFd context(kernel::FsOpen(type));
     int result = context.get();
     for (const char* const* option = options.begin(); option != options.end() && result >= 0; option += 2) {
@@ -160,7 +161,8 @@ class Sandbox {
       return Fail(-errno, "setting the host name " + plan_.hostname);
     }
     for (const SandboxPlan::Sysctl& sysctl : plan_.sysctls) {
-      if (!IsOwnedSysctl(plan_, sysctl.key)) return Fail(-EPERM, "sysctl " + sysctl.key + " is not of a namespace of the pod");
+      if (!IsOwnedSysctl(plan_, sysctl.key))
+        return Fail(-EPERM, "sysctl " + sysctl.key + " is not of a namespace of the pod");
       const int result = WriteSysctl(out_.proc.get(), sysctl);
       if (result < 0) return Fail(result, "setting sysctl " + sysctl.key + " to " + sysctl.value);
     }

@@ -6,8 +6,8 @@
 #include "runtime/handlers/native/plan/plan.h"
 #include "runtime/handlers/native/plan/validate.h"
 
-// One list of fields per message serves both directions, so that what is written is what is read. Tags are forever: a field that
-// goes leaves a hole, a new one takes the next number (docs/formats/plan.md).
+// One list of fields per message serves both directions, so that what is written is what is read. Tags are forever: a
+// field that goes leaves a hole, a new one takes the next number (docs/formats/plan.md).
 namespace berth::native {
 namespace {
 
@@ -190,7 +190,8 @@ class Decoder {
       inner.taken_ = false;
       Fields(inner, *message);
       if (inner.failed_) return false;
-      if (!inner.taken_ && inner.field_.must_understand) return Fail("unknown field ", std::to_string(inner.field_.tag));
+      if (!inner.taken_ && inner.field_.must_understand)
+        return Fail("unknown field ", std::to_string(inner.field_.tag));
     }
     return !reader.truncated() || Fail("truncated field", "");
   }
@@ -242,7 +243,8 @@ class Decoder {
   }
   template <typename T>
   void Messages(uint16_t tag, const char* name, std::vector<T>& values, size_t max_count) {
-    if (TakeOneMore(tag, name, values.size(), max_count) && !Run(tlv::Reader(field_), &values.emplace_back())) Wrap(name);
+    if (TakeOneMore(tag, name, values.size(), max_count) && !Run(tlv::Reader(field_), &values.emplace_back()))
+      Wrap(name);
   }
 
  private:

@@ -19,8 +19,17 @@ ContainerPlan FullContainer() {
   p.cgroup_namespace = false;
   p.pid_target = "c-0";
   p.root = {{"/top", "/base"}, "/upper", "/work", true, false, "system_u:object_r:x:s0"};
-  p.mounts = {{MountKind::kBind, "/data", "/srv/data", 1, false, true, Propagation::kSlave, {}, OnMissing::kMakeDir, true},
-              {MountKind::kShm, "/dev/shm", "", 14, true, false, Propagation::kPrivate, {"mode=1777", "size=64k"}, OnMissing::kFail}};
+  p.mounts = {
+      {MountKind::kBind, "/data", "/srv/data", 1, false, true, Propagation::kSlave, {}, OnMissing::kMakeDir, true},
+      {MountKind::kShm,
+       "/dev/shm",
+       "",
+       14,
+       true,
+       false,
+       Propagation::kPrivate,
+       {"mode=1777", "size=64k"},
+       OnMissing::kFail}};
   p.make_dev = false;
   p.devices = {{"/dev/null", 'b', 1, 3, 0600, 7, 8}};
   p.symlinks = {{"/dev/fd", "/proc/self/fd"}};
@@ -108,8 +117,14 @@ TEST(PlanCodec, ExecAndSandboxSurviveTheRoundTrip) {
   EXPECT_EQ(Encode(exec_back), bytes);
   EXPECT_EQ(exec_back.container_id, "c1");
 
-  SandboxPlan sandbox{.pod_id = "p1", .hostname = "web-0", .own_ipc = false, .own_uts = false, .own_net = false, .shared_pid = true,
-                      .shm_size_bytes = 1, .sysctls = {{"kernel.sem", "1 2 3 4"}}};
+  SandboxPlan sandbox{.pod_id = "p1",
+                      .hostname = "web-0",
+                      .own_ipc = false,
+                      .own_uts = false,
+                      .own_net = false,
+                      .shared_pid = true,
+                      .shm_size_bytes = 1,
+                      .sysctls = {{"kernel.sem", "1 2 3 4"}}};
   bytes = Encode(sandbox);
   SandboxPlan sandbox_back;
   ASSERT_TRUE(Decode(bytes.data(), bytes.size(), &sandbox_back, &error)) << error;

@@ -30,9 +30,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const char* bytes = reinterpret_cast<const char*>(data) + 1;
   switch (data[0] % 3) {
-    case 0: berth::native::Check<berth::native::ContainerPlan>(bytes, size - 1); break;
-    case 1: berth::native::Check<berth::native::ExecPlan>(bytes, size - 1); break;
-    default: berth::native::Check<berth::native::SandboxPlan>(bytes, size - 1); break;
+    case 0:
+      berth::native::Check<berth::native::ContainerPlan>(bytes, size - 1);
+      break;
+    case 1:
+      berth::native::Check<berth::native::ExecPlan>(bytes, size - 1);
+      break;
+    default:
+      berth::native::Check<berth::native::SandboxPlan>(bytes, size - 1);
+      break;
   }
   return 0;
 }

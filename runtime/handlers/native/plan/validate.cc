@@ -9,7 +9,8 @@ bool Bad(std::string* error, const char* what, const std::string& value) {
 }
 
 bool ValidateMount(const MountStep& mount, std::string* error) {
-  if (!IsCleanPath(mount.target) || mount.target == "/") return Bad(error, "mount target is not a clean path:", mount.target);
+  if (!IsCleanPath(mount.target) || mount.target == "/")
+    return Bad(error, "mount target is not a clean path:", mount.target);
   const bool is_bind = mount.kind == MountKind::kBind;
   if (is_bind && (mount.source.empty() || mount.source[0] != '/')) {
     return Bad(error, "bind source is not absolute:", mount.source);
@@ -45,7 +46,8 @@ bool ValidateProcess(const ProcessPlan& process, std::string* error) {
 
 bool ValidateRoot(const RootPlan& root, std::string* error) {
   if (root.lower_dirs.empty()) return Bad(error, "root without lower_dirs", "");
-  if (root.upper_dir.empty() != root.work_dir.empty()) return Bad(error, "upper_dir and work_dir go together:", root.upper_dir);
+  if (root.upper_dir.empty() != root.work_dir.empty())
+    return Bad(error, "upper_dir and work_dir go together:", root.upper_dir);
   if (!root.upper_dir.empty() && (!IsCleanPath(root.upper_dir) || !IsCleanPath(root.work_dir))) {
     return Bad(error, "upper or work directory is not a clean path:", root.upper_dir);
   }
@@ -57,7 +59,8 @@ bool ValidateRoot(const RootPlan& root, std::string* error) {
 
 bool ValidateContainerNamespaces(const ContainerPlan& plan, std::string* error) {
   for (const NamespaceOf of : {plan.net, plan.ipc, plan.uts}) {
-    if (of != NamespaceOf::kPod && of != NamespaceOf::kHost) return Bad(error, "net, ipc and uts are the pod's or the host's", "");
+    if (of != NamespaceOf::kPod && of != NamespaceOf::kHost)
+      return Bad(error, "net, ipc and uts are the pod's or the host's", "");
   }
   if (plan.pid == NamespaceOf::kTarget && !IsId(plan.pid_target)) return Bad(error, "pid_target", plan.pid_target);
   return true;
@@ -82,7 +85,8 @@ bool IsCleanPath(const std::string& path) {
 bool IsId(const std::string& id) {
   if (id.empty() || id.size() > kMaxId || id == "." || id == "..") return false;
   for (const char c : id) {
-    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+    const bool good =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
     if (!good) return false;
   }
   return true;
@@ -107,7 +111,8 @@ bool Validate(const ContainerPlan& plan, std::string* error) {
     if (!IsCleanPath(path) || path == "/") return Bad(error, "read-only path is not a clean path:", path);
   }
   for (const std::string& name : plan.cgroup_v1_hierarchies) {
-    if (name.empty() || name[0] == '.' || name.find('/') != std::string::npos) return Bad(error, "cgroup hierarchy", name);
+    if (name.empty() || name[0] == '.' || name.find('/') != std::string::npos)
+      return Bad(error, "cgroup hierarchy", name);
   }
   return ValidateProcess(plan.process, error);
 }

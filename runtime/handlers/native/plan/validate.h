@@ -9,17 +9,17 @@ namespace berth::native {
 
 // Bounds of the wire form. Above anything a kubelet sends, below what could hurt a shim.
 inline constexpr size_t kMaxPlanBytes = size_t{16} << 20;
-inline constexpr size_t kMaxPath = 4095;             // PATH_MAX without its NUL
+inline constexpr size_t kMaxPath = 4095;  // PATH_MAX without its NUL
 inline constexpr size_t kMaxId = 128;
-inline constexpr size_t kMaxHostname = 64;           // __NEW_UTS_LEN
+inline constexpr size_t kMaxHostname = 64;  // __NEW_UTS_LEN
 inline constexpr size_t kMaxArguments = 65536;
-inline constexpr size_t kMaxArgumentSize = 131071;   // MAX_ARG_STRLEN without its NUL
-inline constexpr size_t kMaxGroups = 65536;          // NGROUPS_MAX
+inline constexpr size_t kMaxArgumentSize = 131071;  // MAX_ARG_STRLEN without its NUL
+inline constexpr size_t kMaxGroups = 65536;         // NGROUPS_MAX
 inline constexpr size_t kMaxRlimits = 32;
 inline constexpr size_t kMaxMounts = 4096;
 inline constexpr size_t kMaxMountOptions = 64;
-inline constexpr size_t kMaxOptionSize = 255;        // what fsconfig takes
-inline constexpr size_t kMaxLowerDirs = 500;         // OVL_MAX_STACK
+inline constexpr size_t kMaxOptionSize = 255;  // what fsconfig takes
+inline constexpr size_t kMaxLowerDirs = 500;   // OVL_MAX_STACK
 inline constexpr size_t kMaxDevices = 4096;
 inline constexpr size_t kMaxHierarchies = 64;
 inline constexpr size_t kMaxSysctls = 256;

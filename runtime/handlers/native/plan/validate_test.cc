@@ -15,7 +15,8 @@ ContainerPlan Good() {
 }
 
 TEST(IsCleanPath, KnowsCleanPaths) {
-  for (const char* path : {"/", "/a", "/a/b.c", "/..a", "/a..", "/.hidden", "/a b"}) EXPECT_TRUE(IsCleanPath(path)) << path;
+  for (const char* path : {"/", "/a", "/a/b.c", "/..a", "/a..", "/.hidden", "/a b"})
+    EXPECT_TRUE(IsCleanPath(path)) << path;
 }
 
 TEST(IsCleanPath, RefusesEverythingElse) {
@@ -54,16 +55,22 @@ TEST(Validate, NamesWhatIsWrong) {
       {"target up", [](ContainerPlan& p) { p.mounts.push_back({.target = "/a/../../b", .source = "/s"}); }, "target"},
       {"target root", [](ContainerPlan& p) { p.mounts.push_back({.target = "/", .source = "/s"}); }, "target"},
       {"relative source", [](ContainerPlan& p) { p.mounts.push_back({.target = "/a", .source = "s"}); }, "source"},
-      {"source of tmpfs", [](ContainerPlan& p) { p.mounts.push_back({.kind = MountKind::kTmpfs, .target = "/a", .source = "/s"}); },
+      {"source of tmpfs",
+       [](ContainerPlan& p) { p.mounts.push_back({.kind = MountKind::kTmpfs, .target = "/a", .source = "/s"}); },
        "only a bind"},
       {"shared proc",
        [](ContainerPlan& p) {
-         p.mounts.push_back({.kind = MountKind::kProc, .target = "/proc", .source = "", .propagation = Propagation::kShared});
+         p.mounts.push_back(
+             {.kind = MountKind::kProc, .target = "/proc", .source = "", .propagation = Propagation::kShared});
        },
        "propagation"},
       {"device", [](ContainerPlan& p) { p.devices.push_back({.path = "../null"}); }, "device"},
       {"device type", [](ContainerPlan& p) { p.devices.push_back({.path = "/dev/x", .type = 's'}); }, "type"},
-      {"symlink", [](ContainerPlan& p) { p.symlinks.push_back({"dev/fd", "x"}); }, "symlink"},
+      {"symlink",
+       [](ContainerPlan& p) {
+         p.symlinks.push_back({"dev/fd", "x"});
+       },
+       "symlink"},
       {"mask", [](ContainerPlan& p) { p.masked_paths = {"/proc/../x"}; }, "masked"},
       {"read-only", [](ContainerPlan& p) { p.read_only_paths = {"/"}; }, "read-only"},
       {"cwd", [](ContainerPlan& p) { p.process.cwd = "a"; }, "working directory"},

@@ -20,7 +20,8 @@ struct SandboxNamespaces {
   int pod_init_pidfd = -1;  // PID 1 of the pod's PID namespace, for NamespaceOf::kPod
   int target_pidfd = -1;    // init of the container named by pid_target
   int shm = -1;             // the pod's /dev/shm, a tmpfs mounted in the shim's mount namespace
-  int host_null = -1;       // a null device (char 1:3, R12) on a read-only mount of the shim's own: nobody can chmod the host's
+  int host_null =
+      -1;  // a null device (char 1:3, R12) on a read-only mount of the shim's own: nobody can chmod the host's
 };
 
 // The container's cgroup, opened by the daemon. v1: one "tasks" descriptor per hierarchy, the child writes "0" to each.

@@ -11,8 +11,8 @@
 // What a test needs to play the shim. Everything a test starts lives in a PID namespace of its own and ends with it.
 namespace berth::native {
 
-// Runs `body` as PID 1 of new PID and mount namespaces, in a forked process; gtest failures inside are failures of the caller.
-// False when it did not end well.
+// Runs `body` as PID 1 of new PID and mount namespaces, in a forked process; gtest failures inside are failures of the
+// caller. False when it did not end well.
 bool InNamespaces(const std::function<void()>& body);
 
 // A temp root with one busybox layer in "layer"; removed with the object.
@@ -35,10 +35,10 @@ class TestImage {
 };
 
 struct Outcome {
-  ChildReport failure;       // of the child, if it sent one
-  std::string message;       // DescribeFailure
-  int exit_code = -1;        // 128 + signal
-  std::string output;        // stdout and stderr, or the terminal
+  ChildReport failure;  // of the child, if it sent one
+  std::string message;  // DescribeFailure
+  int exit_code = -1;   // 128 + signal
+  std::string output;   // stdout and stderr, or the terminal
 };
 
 // A process that is ready or running.
@@ -50,7 +50,8 @@ struct Running {
 
 class FakeShim {
  public:
-  explicit FakeShim(const SandboxPlan& plan = SandboxPlan{.pod_id = "pod", .hostname = "pod-host", .own_net = false}, int net = -1);
+  explicit FakeShim(const SandboxPlan& plan = SandboxPlan{.pod_id = "pod", .hostname = "pod-host", .own_net = false},
+                    int net = -1);
 
   // A container with /proc, /dev, /dev/pts, /dev/shm, /sys and Docker's default capabilities that runs a shell script.
   static ContainerPlan Shell(TestImage& image, const std::string& script);

@@ -1,4 +1,4 @@
-#include "runtime/handlers/native/parent/testing/fake_shim.h"
+#include "runtime/handlers/native/parent/fake_shim.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -95,9 +95,10 @@ TestImage::TestImage() {
     std::filesystem::create_directories(root + sub);
   }
   std::filesystem::copy_file("/bin/busybox", root + "/bin/busybox");
-  for (const char* applet : {"sh", "cat", "ls", "id", "grep", "echo", "true", "false", "sleep", "mount", "hostname", "stat", "ps",
-                             "readlink", "test", "tty", "touch", "head", "wc", "kill", "dd", "awk", "sort", "umount", "env",
-                             "pwd", "mkdir", "chmod", "stty", "printf", "tail", "ipcs"}) {
+  for (const char* applet :
+       {"sh",   "cat",    "ls",       "id",   "grep",  "echo",  "true", "false",  "sleep", "mount", "hostname",
+        "stat", "ps",     "readlink", "test", "tty",   "touch", "head", "wc",     "kill",  "dd",    "awk",
+        "sort", "umount", "env",      "pwd",  "mkdir", "chmod", "stty", "printf", "tail",  "ipcs"}) {
     std::filesystem::create_symlink("busybox", root + "/bin/" + applet);
   }
   WriteFile(root + "/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
@@ -137,18 +138,25 @@ ContainerPlan FakeShim::Shell(TestImage& image, const std::string& script) {
   plan.root = image.NewRoot();
   plan.mounts = {
       {.kind = MountKind::kProc, .target = "/proc", .attributes = quiet},
-      {.kind = MountKind::kTmpfs, .target = "/dev", .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME,
+      {.kind = MountKind::kTmpfs,
+       .target = "/dev",
+       .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME,
        .options = {"mode=755", "size=65536k"}},
       {.kind = MountKind::kSysfs, .target = "/sys", .attributes = quiet | MOUNT_ATTR_RDONLY},
-      {.kind = MountKind::kDevpts, .target = "/dev/pts", .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+      {.kind = MountKind::kDevpts,
+       .target = "/dev/pts",
+       .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
        .options = {"newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
       {.kind = MountKind::kMqueue, .target = "/dev/mqueue", .attributes = quiet},
       {.kind = MountKind::kShm, .target = "/dev/shm", .attributes = quiet},
   };
-  plan.devices = {{"/dev/null", 'c', 1, 3}, {"/dev/zero", 'c', 1, 5}, {"/dev/full", 'c', 1, 7},
+  plan.devices = {{"/dev/null", 'c', 1, 3},   {"/dev/zero", 'c', 1, 5},    {"/dev/full", 'c', 1, 7},
                   {"/dev/random", 'c', 1, 8}, {"/dev/urandom", 'c', 1, 9}, {"/dev/tty", 'c', 5, 0}};
-  plan.symlinks = {{"/dev/fd", "/proc/self/fd"}, {"/dev/stdin", "/proc/self/fd/0"}, {"/dev/stdout", "/proc/self/fd/1"},
-                   {"/dev/stderr", "/proc/self/fd/2"}, {"/dev/ptmx", "pts/ptmx"}};
+  plan.symlinks = {{"/dev/fd", "/proc/self/fd"},
+                   {"/dev/stdin", "/proc/self/fd/0"},
+                   {"/dev/stdout", "/proc/self/fd/1"},
+                   {"/dev/stderr", "/proc/self/fd/2"},
+                   {"/dev/ptmx", "pts/ptmx"}};
   plan.process.args = {"/bin/sh", "-c", script};
   plan.process.env = {"PATH=/bin:/usr/bin"};
   plan.process.capabilities.bounding = kDockerCapabilities;
