@@ -27,7 +27,7 @@ struct MountResult {
 inline constexpr char kPodShmSource[] = "shm";
 
 // A mount of the request replaces a default one of the same destination. Refuses what is wrong in the request itself;
-// whether a source exists or propagates is found out later (mount_sources.h).
+// whether a source exists or propagates is found out later (request_facts.h).
 absl::StatusOr<MountResult> BuildMounts(const MountRequest& request);
 
 }  // namespace berth

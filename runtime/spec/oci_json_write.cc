@@ -1,0 +1,170 @@
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "runtime/spec/oci_json.h"
+#include "runtime/spec/utf8.h"
+
+namespace berth {
+namespace {
+
+template <typename T>
+void PutIf(bool present, const char* key, const T& value, Json* json) {
+  if (present) (*json)[key] = value;
+}
+
+void PutText(const char* key, const std::string& value, Json* json) { PutIf(!value.empty(), key, value, json); }
+
+template <typename List>
+void PutList(const char* key, const List& value, Json* json) {
+  PutIf(!value.empty(), key, value, json);
+}
+
+template <typename T>
+void PutOptional(const char* key, const std::optional<T>& value, Json* json) {
+  if (value) (*json)[key] = *value;
+}
+
+Json Mappings(const std::vector<oci::IdMapping>& mappings) {
+  Json list = Json::array();
+  for (const oci::IdMapping& mapping : mappings) {
+    list.push_back({{"containerID", mapping.container_id}, {"hostID", mapping.host_id}, {"size", mapping.size}});
+  }
+  return list;
+}
+
+Json User(const oci::User& user) {
+  Json json = {{"uid", user.uid}, {"gid", user.gid}};
+  PutOptional("umask", user.umask, &json);
+  PutList("additionalGids", user.additional_gids, &json);
+  return json;
+}
+
+Json Capabilities(const oci::Capabilities& sets) {
+  Json json = Json::object();
+  PutList("bounding", sets.bounding, &json);
+  PutList("effective", sets.effective, &json);
+  PutList("inheritable", sets.inheritable, &json);
+  PutList("permitted", sets.permitted, &json);
+  PutList("ambient", sets.ambient, &json);
+  return json;
+}
+
+Json Process(const oci::Process& process) {
+  Json json = {{"user", User(process.user)}, {"args", process.args}, {"cwd", process.cwd}};
+  PutIf(process.terminal, "terminal", true, &json);
+  PutList("env", process.env, &json);
+  Json capabilities = Capabilities(process.capabilities);
+  PutIf(!capabilities.empty(), "capabilities", capabilities, &json);
+  for (const oci::Rlimit& limit : process.rlimits) {
+    json["rlimits"].push_back({{"type", limit.type}, {"hard", limit.hard}, {"soft", limit.soft}});
+  }
+  PutIf(process.no_new_privileges, "noNewPrivileges", true, &json);
+  PutText("apparmorProfile", process.apparmor_profile, &json);
+  PutText("selinuxLabel", process.selinux_label, &json);
+  PutOptional("oomScoreAdj", process.oom_score_adj, &json);
+  return json;
+}
+
+Json Mount(const oci::Mount& mount) {
+  Json json = {{"destination", mount.destination}};
+  PutText("type", mount.type, &json);
+  PutText("source", mount.source, &json);
+  PutList("options", mount.options, &json);
+  PutIf(!mount.uid_mappings.empty(), "uidMappings", Mappings(mount.uid_mappings), &json);
+  PutIf(!mount.gid_mappings.empty(), "gidMappings", Mappings(mount.gid_mappings), &json);
+  return json;
+}
+
+Json Device(const oci::Device& device) {
+  Json json = {{"path", device.path}, {"type", device.type}, {"major", device.major}, {"minor", device.minor}};
+  PutOptional("fileMode", device.file_mode, &json);
+  PutOptional("uid", device.uid, &json);
+  PutOptional("gid", device.gid, &json);
+  return json;
+}
+
+Json DeviceRule(const oci::DeviceRule& rule) {
+  Json json = {{"allow", rule.allow}};
+  PutText("type", rule.type, &json);
+  PutOptional("major", rule.major, &json);
+  PutOptional("minor", rule.minor, &json);
+  PutText("access", rule.access, &json);
+  return json;
+}
+
+Json Resources(const oci::Resources& resources) {
+  Json json = Json::object(), memory = Json::object(), cpu = Json::object();
+  for (const oci::DeviceRule& rule : resources.devices) json["devices"].push_back(DeviceRule(rule));
+  PutOptional("limit", resources.memory_limit, &memory);
+  PutOptional("swap", resources.memory_swap, &memory);
+  PutIf(!memory.empty(), "memory", memory, &json);
+  PutOptional("shares", resources.cpu_shares, &cpu);
+  PutOptional("quota", resources.cpu_quota, &cpu);
+  PutOptional("period", resources.cpu_period, &cpu);
+  PutText("cpus", resources.cpuset_cpus, &cpu);
+  PutText("mems", resources.cpuset_mems, &cpu);
+  PutIf(!cpu.empty(), "cpu", cpu, &json);
+  if (resources.pids_limit) json["pids"] = {{"limit", *resources.pids_limit}};
+  for (const oci::HugepageLimit& limit : resources.hugepage_limits) {
+    json["hugepageLimits"].push_back({{"pageSize", limit.page_size}, {"limit", limit.limit}});
+  }
+  PutList("unified", resources.unified, &json);
+  return json;
+}
+
+absl::StatusOr<Json> Linux(const oci::Linux& linux_) {
+  Json json = {{"namespaces", Json::array()}, {"resources", Resources(linux_.resources)}};
+  for (const oci::Namespace& ns : linux_.namespaces) {
+    Json entry = {{"type", ns.type}};
+    PutText("path", ns.path, &entry);
+    json["namespaces"].push_back(std::move(entry));
+  }
+  PutIf(!linux_.uid_mappings.empty(), "uidMappings", Mappings(linux_.uid_mappings), &json);
+  PutIf(!linux_.gid_mappings.empty(), "gidMappings", Mappings(linux_.gid_mappings), &json);
+  for (const oci::Device& device : linux_.devices) json["devices"].push_back(Device(device));
+  PutText("cgroupsPath", linux_.cgroups_path, &json);
+  PutText("rootfsPropagation", linux_.rootfs_propagation, &json);
+  PutList("maskedPaths", linux_.masked_paths, &json);
+  PutList("readonlyPaths", linux_.readonly_paths, &json);
+  PutList("sysctl", linux_.sysctl, &json);
+  PutText("mountLabel", linux_.mount_label, &json);
+  if (!linux_.seccomp_json.empty()) {
+    const absl::StatusOr<Json> seccomp = ParseJson(linux_.seccomp_json, kMaxSpecBytes);
+    if (!seccomp.ok() || !seccomp->is_object()) return absl::InternalError("seccomp of the spec is not a JSON object");
+    json["seccomp"] = *seccomp;
+  }
+  return json;
+}
+
+std::map<std::string, std::string> Annotations(const oci::Spec& spec) {
+  std::map<std::string, std::string> annotations = spec.annotations;
+  annotations.erase(kEnvBytesAnnotation);
+  std::string bytes;
+  for (size_t i = 0; i < spec.process.env.size(); ++i) {
+    if (IsUtf8(spec.process.env[i])) continue;
+    absl::StrAppend(&bytes, bytes.empty() ? "" : " ", i, "=", absl::Base64Escape(spec.process.env[i]));
+  }
+  if (!bytes.empty()) annotations[kEnvBytesAnnotation] = bytes;
+  return annotations;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ToJson(const oci::Spec& spec) {
+  Json json = {
+      {"ociVersion", spec.oci_version}, {"process", Process(spec.process)}, {"root", {{"path", spec.root_path}}}};
+  PutIf(spec.root_readonly, "readonly", true, &json["root"]);
+  PutText("hostname", spec.hostname, &json);
+  for (const oci::Mount& mount : spec.mounts) json["mounts"].push_back(Mount(mount));
+  PutList("annotations", Annotations(spec), &json);
+  ASSIGN_OR_RETURN(json["linux"], Linux(spec.linux_));
+  // Bytes that are not UTF-8 become U+FFFD here; the annotation has them.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace berth
