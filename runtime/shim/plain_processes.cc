@@ -20,13 +20,9 @@
 namespace berth::native {
 namespace {
 
-constexpr uint16_t kSetUp = 1;
-constexpr uint16_t kReady = 2;
-constexpr uint16_t kExecute = 3;
-
-int SendReport(int channel, uint16_t phase, int error, const char* detail, int fd) {
+int SendReport(int channel, Phase phase, int error, const char* detail, int fd) {
   ChildReport report;
-  report.phase = phase;
+  report.phase = static_cast<uint16_t>(phase);
   report.error = error;
   strncpy(report.detail, detail, sizeof report.detail - 1);
   iovec part = {&report, sizeof report};
@@ -46,7 +42,7 @@ int SendReport(int channel, uint16_t phase, int error, const char* detail, int f
   return sendmsg(channel, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-[[noreturn]] void Die(int channel, uint16_t phase, int error, const char* detail) {
+[[noreturn]] void Die(int channel, Phase phase, int error, const char* detail) {
   SendReport(channel, phase, error, detail, -1);
   _exit(1);
 }
@@ -59,12 +55,12 @@ void TakeStdio(const ChildStdio& stdio) {
 
 void TakeTerminal(int channel) {
   const int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (master < 0 || unlockpt(master) != 0) Die(channel, kSetUp, errno, "a pty");
+  if (master < 0 || unlockpt(master) != 0) Die(channel, Phase::kStart, errno, "a pty");
   const int peer = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
-  if (peer < 0) Die(channel, kSetUp, errno, "a pty");
+  if (peer < 0) Die(channel, Phase::kStart, errno, "a pty");
   for (int i = 0; i < 3; ++i) dup2(peer, i);
   ioctl(0, TIOCSCTTY, 0);
-  SendReport(channel, kReady, 0, "", master);
+  SendReport(channel, Phase::kReady, 0, "", master);
 }
 
 [[noreturn]] void RunChild(const ProcessPlan& plan, const CgroupFds& cgroup, const ChildStdio& stdio, int channel, bool waits) {
@@ -73,17 +69,17 @@ void TakeTerminal(int channel) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   for (int i = 1; i < 65; ++i) signal(i, SIG_DFL);
   for (const int tasks : cgroup.v1_tasks) {
-    if (write(tasks, "0", 1) != 1) Die(channel, kSetUp, errno, "a cgroup");
+    if (write(tasks, "0", 1) != 1) Die(channel, Phase::kStart, errno, "a cgroup");
   }
   setsid();
   if (plan.args[0] == "die-in-setup") _exit(3);
-  if (plan.args[0] == "fail-in-setup") Die(channel, kSetUp, EPERM, "mounting nothing");
+  if (plan.args[0] == "fail-in-setup") Die(channel, Phase::kStart, EPERM, "mounting nothing");
   if (plan.args[0] == "hang-in-setup") pause();
   if (plan.terminal) {
     TakeTerminal(channel);
   } else {
     TakeStdio(stdio);
-    SendReport(channel, kReady, 0, "", -1);
+    SendReport(channel, Phase::kReady, 0, "", -1);
   }
   char byte;
   if (waits && read(channel, &byte, 1) != 1) _exit(1);
@@ -93,7 +89,7 @@ void TakeTerminal(int channel) {
   args.push_back(nullptr);
   env.push_back(nullptr);
   execve(args[0], args.data(), env.data());
-  Die(channel, kExecute, errno, plan.args[0].c_str());
+  Die(channel, Phase::kExec, errno, plan.args[0].c_str());
 }
 
 int Spawn(const ProcessPlan& plan, const CgroupFds& cgroup, const ChildStdio& stdio, bool waits, Child* child) {
@@ -122,12 +118,10 @@ int Spawn(const ProcessPlan& plan, const CgroupFds& cgroup, const ChildStdio& st
 }
 
 std::string Describe(const ChildReport& report) {
-  return std::string(report.phase == kExecute ? "starting the program " : "") + report.detail + ": " + strerror(report.error);
+  return std::string(report.phase == static_cast<uint16_t>(Phase::kExec) ? "starting the program " : "") + report.detail + ": " + strerror(report.error);
 }
 
 }  // namespace
-
-bool ChildReport::ready() const { return phase == kReady; }
 
 int CloneContainer(const ContainerPlan& plan, const SandboxNamespaces&, const CgroupFds& cgroup, const ChildStdio& stdio, int,
                    Child* child) {

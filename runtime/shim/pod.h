@@ -95,6 +95,7 @@ class Pod : private DaemonLink::Handler {
   DaemonLink link_;
   LogThread logs_;
   bool prepared_ = false;
+  bool half_prepared_ = false;  // failed on the way: of no use any more
   bool sandbox_lost_ = false;
   bool shutting_down_ = false;
   bool over_ = false;

@@ -106,13 +106,14 @@ void Pod::Notice(std::string text) {
 
 void Pod::Prepare(ReplyTo to, RoleFds fds) {
   if (prepared_) return Refuse(to, Code::kAlreadyExists, "the pod's namespaces exist already");
+  if (half_prepared_) return Refuse(to, Code::kFailedPrecondition, "preparing the pod's namespaces failed before: shut it down");
   native::SandboxPlan plan;
   std::string error;
   if (!ReadPlanMemfd(fds.Take(FdRole::kPlan), &plan, &error)) return Refuse(to, Code::kInvalidArgument, error);
   const UniqueFd net_ns = fds.Take(FdRole::kNetNs);
   const int result = native::PrepareSandbox(plan, net_ns.get(), &namespaces_, &error);
   if (result != 0) {
-    namespaces_ = native::OwnedNamespaces();
+    half_prepared_ = true;
     return Refuse(to, Code::kFailedPrecondition, error.empty() ? strerror(-result) : error);
   }
   prepared_ = true;

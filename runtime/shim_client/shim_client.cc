@@ -184,10 +184,12 @@ absl::StatusOr<std::unique_ptr<ShimClient>> ShimClient::Spawn(SpawnOptions optio
   ASSIGN_OR_RETURN(const UniqueFd listener, shim::ListenSocket(pod_dir.get()));
   ASSIGN_OR_RETURN(shim::Spawned spawned, shim::SpawnShim(options, listener.get(), pod_dir.get()));
   auto link = std::make_shared<shim::Link>(std::move(pod_dir), options.epoch, loop, observer, std::move(log));
+  link->ExpectEnd(true);  // a shim nobody was told of is nobody's loss
   const absl::Status opened = link->Open(std::move(spawned.pidfd), deadline);
-  if (opened.ok()) return std::make_unique<SocketShimClient>(std::move(link));
-  // Nobody was told of it: it goes as if it had never been.
-  link->ExpectEnd(true);
+  if (opened.ok()) {
+    link->ExpectEnd(false);
+    return std::make_unique<SocketShimClient>(std::move(link));
+  }
   link->KillProcess();
   link->WaitGone(absl::Now() + absl::Seconds(1)).IgnoreError();
   link->Close();

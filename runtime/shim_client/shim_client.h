@@ -108,7 +108,7 @@ class ShimClient {
   virtual const std::vector<ShimContainer>& Containers() const = 0;
   virtual bool sandbox_prepared() const = 0;
 
-  // `net_ns`: borrowed descriptor of the pod's network namespace, -1 for the host's.
+  // After an error the shim is half changed: Shutdown. `net_ns`: borrowed descriptor of the pod's network namespace, -1 for the host's.
   virtual absl::Status PrepareSandbox(const native::SandboxPlan& plan, int net_ns, absl::Time deadline) = 0;
   // Returns the init's pid once everything but the last steps is done. On error nothing of the container is left in the shim
   // (at DEADLINE_EXCEEDED: it is being removed there).

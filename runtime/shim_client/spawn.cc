@@ -51,11 +51,15 @@ class FileActions {
   FileActions& operator=(const FileActions&) = delete;
 
   void Null(int number) { posix_spawn_file_actions_addopen(&actions_, number, "/dev/null", O_RDWR, 0); }
-  // By way of a high number: a source may itself have one of the targets' numbers.
-  absl::Status Give(int fd, int number) {
+  // A copy with a high number, for as long as this object lives: a source may itself have one of the targets' numbers.
+  absl::StatusOr<int> Raise(int fd) {
     const UniqueFd& high = high_.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 2 * kMaxCgroupFds));
     if (!high.valid()) return ErrnoStatus(errno, "duplicating a descriptor");
-    posix_spawn_file_actions_adddup2(&actions_, high.get(), number);
+    return high.get();
+  }
+  absl::Status Give(int fd, int number) {
+    ASSIGN_OR_RETURN(const int high, Raise(fd));
+    posix_spawn_file_actions_adddup2(&actions_, high, number);
     return absl::OkStatus();
   }
   const posix_spawn_file_actions_t* get() const { return &actions_; }
@@ -96,6 +100,15 @@ absl::StatusOr<Spawned> SpawnShim(const ShimClient::SpawnOptions& options, int l
   int next = kFirstCgroupFd;
   for (const UniqueFd& tasks : options.cgroup_tasks) RETURN_IF_ERROR(actions.Give(tasks.get(), next++));
 
+  const std::string oom_score_adj = std::to_string(options.oom_score_adj);
+  const std::string cgroups = std::to_string(options.cgroup_tasks.size());
+  std::string path = options.shim_path;
+  if (options.image >= 0) {
+    ASSIGN_OR_RETURN(const int image, actions.Raise(options.image));
+    path = absl::StrCat("/proc/self/fd/", image);
+  }
+  const char* const args[] = {"berth-shim", options.pod_id.c_str(), oom_score_adj.c_str(), cgroups.c_str(), nullptr};
+  char* const no_environment[] = {nullptr};
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none, all;
@@ -104,11 +117,6 @@ absl::StatusOr<Spawned> SpawnShim(const ShimClient::SpawnOptions& options, int l
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  const std::string oom_score_adj = std::to_string(options.oom_score_adj);
-  const std::string cgroups = std::to_string(options.cgroup_tasks.size());
-  const std::string path = options.image >= 0 ? absl::StrCat("/proc/self/fd/", options.image) : options.shim_path;
-  const char* const args[] = {"berth-shim", options.pod_id.c_str(), oom_score_adj.c_str(), cgroups.c_str(), nullptr};
-  char* const no_environment[] = {nullptr};
   Spawned spawned;
   const int error = posix_spawn(&spawned.pid, path.c_str(), actions.get(), &attributes, const_cast<char* const*>(args),
                                 no_environment);
