@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "runtime/spec/oci_json.h"
 
-namespace berth {
+namespace berth::oci {
 namespace {
 
 // Reads one object's keys into variables; the first thing wrong is kept in the shared status and reading goes on
@@ -109,20 +109,20 @@ class Reader {
   absl::Status* status_;
 };
 
-void ReadMapping(const Reader& reader, oci::IdMapping* mapping) {
+void ReadMapping(const Reader& reader, IdMapping* mapping) {
   reader.Get("containerID", &mapping->container_id);
   reader.Get("hostID", &mapping->host_id);
   reader.Get("size", &mapping->size);
 }
 
-void ReadUser(const Reader& reader, oci::User* user) {
+void ReadUser(const Reader& reader, User* user) {
   reader.Get("uid", &user->uid);
   reader.Get("gid", &user->gid);
   reader.Get("umask", &user->umask);
   reader.Get("additionalGids", &user->additional_gids);
 }
 
-void ReadCapabilities(const Reader& reader, oci::Capabilities* sets) {
+void ReadCapabilities(const Reader& reader, Capabilities* sets) {
   reader.Get("bounding", &sets->bounding);
   reader.Get("effective", &sets->effective);
   reader.Get("inheritable", &sets->inheritable);
@@ -130,36 +130,36 @@ void ReadCapabilities(const Reader& reader, oci::Capabilities* sets) {
   reader.Get("ambient", &sets->ambient);
 }
 
-void ReadRlimit(const Reader& reader, oci::Rlimit* limit) {
+void ReadRlimit(const Reader& reader, Rlimit* limit) {
   reader.Get("type", &limit->type);
   reader.Get("soft", &limit->soft);
   reader.Get("hard", &limit->hard);
 }
 
-void ReadProcess(const Reader& reader, oci::Process* process) {
+void ReadProcess(const Reader& reader, Process* process) {
   reader.Get("terminal", &process->terminal);
   reader.Object("user", [&](const Reader& user) { ReadUser(user, &process->user); });
   reader.Get("args", &process->args);
   reader.Get("env", &process->env);
   reader.Get("cwd", &process->cwd);
   reader.Object("capabilities", [&](const Reader& sets) { ReadCapabilities(sets, &process->capabilities); });
-  reader.Objects<oci::Rlimit>("rlimits", &process->rlimits, ReadRlimit);
+  reader.Objects<Rlimit>("rlimits", &process->rlimits, ReadRlimit);
   reader.Get("noNewPrivileges", &process->no_new_privileges);
   reader.Get("apparmorProfile", &process->apparmor_profile);
   reader.Get("selinuxLabel", &process->selinux_label);
   reader.Get("oomScoreAdj", &process->oom_score_adj);
 }
 
-void ReadMount(const Reader& reader, oci::Mount* mount) {
+void ReadMount(const Reader& reader, Mount* mount) {
   reader.Get("destination", &mount->destination);
   reader.Get("type", &mount->type);
   reader.Get("source", &mount->source);
   reader.Get("options", &mount->options);
-  reader.Objects<oci::IdMapping>("uidMappings", &mount->uid_mappings, ReadMapping);
-  reader.Objects<oci::IdMapping>("gidMappings", &mount->gid_mappings, ReadMapping);
+  reader.Objects<IdMapping>("uidMappings", &mount->uid_mappings, ReadMapping);
+  reader.Objects<IdMapping>("gidMappings", &mount->gid_mappings, ReadMapping);
 }
 
-void ReadDevice(const Reader& reader, oci::Device* device) {
+void ReadDevice(const Reader& reader, Device* device) {
   reader.Get("path", &device->path);
   reader.Get("type", &device->type);
   reader.Get("major", &device->major);
@@ -169,7 +169,7 @@ void ReadDevice(const Reader& reader, oci::Device* device) {
   reader.Get("gid", &device->gid);
 }
 
-void ReadDeviceRule(const Reader& reader, oci::DeviceRule* rule) {
+void ReadDeviceRule(const Reader& reader, DeviceRule* rule) {
   reader.Get("allow", &rule->allow);
   reader.Get("type", &rule->type);
   reader.Get("major", &rule->major);
@@ -177,13 +177,13 @@ void ReadDeviceRule(const Reader& reader, oci::DeviceRule* rule) {
   reader.Get("access", &rule->access);
 }
 
-void ReadHugepages(const Reader& reader, oci::HugepageLimit* limit) {
+void ReadHugepages(const Reader& reader, HugepageLimit* limit) {
   reader.Get("pageSize", &limit->page_size);
   reader.Get("limit", &limit->limit);
 }
 
-void ReadResources(const Reader& reader, oci::Resources* resources) {
-  reader.Objects<oci::DeviceRule>("devices", &resources->devices, ReadDeviceRule);
+void ReadResources(const Reader& reader, Resources* resources) {
+  reader.Objects<DeviceRule>("devices", &resources->devices, ReadDeviceRule);
   reader.Object("memory", [&](const Reader& memory) {
     memory.Get("limit", &resources->memory_limit);
     memory.Get("swap", &resources->memory_swap);
@@ -196,20 +196,20 @@ void ReadResources(const Reader& reader, oci::Resources* resources) {
     cpu.Get("mems", &resources->cpuset_mems);
   });
   reader.Object("pids", [&](const Reader& pids) { pids.Get("limit", &resources->pids_limit); });
-  reader.Objects<oci::HugepageLimit>("hugepageLimits", &resources->hugepage_limits, ReadHugepages);
+  reader.Objects<HugepageLimit>("hugepageLimits", &resources->hugepage_limits, ReadHugepages);
   reader.Get("unified", &resources->unified);
 }
 
-void ReadNamespace(const Reader& reader, oci::Namespace* ns) {
+void ReadNamespace(const Reader& reader, Namespace* ns) {
   reader.Get("type", &ns->type);
   reader.Get("path", &ns->path);
 }
 
-void ReadLinux(const Reader& reader, oci::Linux* linux_) {
-  reader.Objects<oci::Namespace>("namespaces", &linux_->namespaces, ReadNamespace);
-  reader.Objects<oci::IdMapping>("uidMappings", &linux_->uid_mappings, ReadMapping);
-  reader.Objects<oci::IdMapping>("gidMappings", &linux_->gid_mappings, ReadMapping);
-  reader.Objects<oci::Device>("devices", &linux_->devices, ReadDevice);
+void ReadLinux(const Reader& reader, Linux* linux_) {
+  reader.Objects<Namespace>("namespaces", &linux_->namespaces, ReadNamespace);
+  reader.Objects<IdMapping>("uidMappings", &linux_->uid_mappings, ReadMapping);
+  reader.Objects<IdMapping>("gidMappings", &linux_->gid_mappings, ReadMapping);
+  reader.Objects<Device>("devices", &linux_->devices, ReadDevice);
   reader.Get("cgroupsPath", &linux_->cgroups_path);
   reader.Object("resources", [&](const Reader& resources) { ReadResources(resources, &linux_->resources); });
   // An object, or the container would run without the filter it was given.
@@ -224,7 +224,7 @@ void ReadLinux(const Reader& reader, oci::Linux* linux_) {
   reader.Get("mountLabel", &linux_->mount_label);
 }
 
-absl::Status RestoreEnvBytes(oci::Spec* spec) {
+absl::Status RestoreEnvBytes(Spec* spec) {
   const auto found = spec->annotations.find(kEnvBytesAnnotation);
   if (found == spec->annotations.end()) return absl::OkStatus();
   for (const absl::string_view entry : absl::StrSplit(found->second, ' ')) {
@@ -243,9 +243,9 @@ absl::Status RestoreEnvBytes(oci::Spec* spec) {
 
 }  // namespace
 
-absl::StatusOr<oci::Spec> FromJson(absl::string_view text) {
+absl::StatusOr<Spec> FromJson(absl::string_view text) {
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, kMaxSpecBytes));
-  oci::Spec spec;
+  Spec spec;
   absl::Status status;
   const Reader reader(json, "", &status);
   reader.Get("ociVersion", &spec.oci_version);
@@ -255,7 +255,7 @@ absl::StatusOr<oci::Spec> FromJson(absl::string_view text) {
     root.Get("readonly", &spec.root_readonly);
   });
   reader.Get("hostname", &spec.hostname);
-  reader.Objects<oci::Mount>("mounts", &spec.mounts, ReadMount);
+  reader.Objects<Mount>("mounts", &spec.mounts, ReadMount);
   reader.Get("annotations", &spec.annotations);
   reader.Object("linux", [&](const Reader& linux_) { ReadLinux(linux_, &spec.linux_); });
   RETURN_IF_ERROR(status, "config.json");
@@ -263,4 +263,4 @@ absl::StatusOr<oci::Spec> FromJson(absl::string_view text) {
   return spec;
 }
 
-}  // namespace berth
+}  // namespace berth::oci

@@ -59,12 +59,12 @@ oci::Spec Full() {
 }
 
 TEST(OciJson, ReadsWhatItWrote) {
-  const auto text = ToJson(Full());
+  const auto text = oci::ToJson(Full());
   ASSERT_TRUE(text.ok()) << text.status();
-  const auto again = FromJson(*text);
+  const auto again = oci::FromJson(*text);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_TRUE(*again == Full());
-  EXPECT_EQ(*ToJson(*again), *text);
+  EXPECT_EQ(*oci::ToJson(*again), *text);
 }
 
 TEST(OciJson, BuiltSpecSurvives) {
@@ -72,13 +72,13 @@ TEST(OciJson, BuiltSpecSurvives) {
   test.security().mutable_seccomp()->set_profile_type(runtime::v1::SecurityProfile::RuntimeDefault);
   const auto built = test.Build();
   ASSERT_TRUE(built.ok());
-  const auto again = FromJson(*ToJson(built->spec));
+  const auto again = oci::FromJson(*oci::ToJson(built->spec));
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_TRUE(*again == built->spec);
 }
 
 TEST(OciJson, IsTheRuntimeSpecsForm) {
-  const Json json = *ParseJson(*ToJson(Full()));
+  const Json json = *ParseJson(*oci::ToJson(Full()));
   EXPECT_EQ(json["ociVersion"], "1.2.1");
   EXPECT_EQ(json["process"]["user"]["additionalGids"], Json({3, 4}));
   EXPECT_EQ(json["process"]["rlimits"][0]["hard"], 18446744073709551615u);
@@ -98,7 +98,7 @@ TEST(OciJson, IsTheRuntimeSpecsForm) {
 }
 
 TEST(OciJson, LeavesOutWhatIsUnset) {
-  const Json json = *ParseJson(*ToJson(oci::Spec()));
+  const Json json = *ParseJson(*oci::ToJson(oci::Spec()));
   EXPECT_FALSE(json.contains("hostname"));
   EXPECT_FALSE(json.contains("annotations"));
   EXPECT_FALSE(json["process"].contains("oomScoreAdj"));
@@ -110,27 +110,27 @@ TEST(OciJson, LeavesOutWhatIsUnset) {
 TEST(OciJson, EnvironmentNeedNotBeText) {
   oci::Spec spec;
   spec.process.env = {"A=1", std::string("B=\xff\x00\x80", 5), "C=\xc3\xa4"};
-  const auto text = ToJson(spec);
+  const auto text = oci::ToJson(spec);
   ASSERT_TRUE(text.ok());
   EXPECT_TRUE(IsUtf8(*text));
-  EXPECT_THAT(*text, HasSubstr(kEnvBytesAnnotation));
-  const auto again = FromJson(*text);
+  EXPECT_THAT(*text, HasSubstr(oci::kEnvBytesAnnotation));
+  const auto again = oci::FromJson(*text);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_TRUE(*again == spec);
 }
 
 TEST(OciJson, AForgedAnnotationOfOursDoesNotGetOut) {
   oci::Spec spec;
-  spec.annotations[kEnvBytesAnnotation] = "0=QQ==";
-  EXPECT_THAT(*ToJson(spec), Not(HasSubstr(kEnvBytesAnnotation)));
+  spec.annotations[oci::kEnvBytesAnnotation] = "0=QQ==";
+  EXPECT_THAT(*oci::ToJson(spec), Not(HasSubstr(oci::kEnvBytesAnnotation)));
 }
 
 TEST(OciJson, SeccompMustBeAnObject) {
   oci::Spec spec;
   spec.linux_.seccomp_json = "[]";
-  EXPECT_FALSE(ToJson(spec).ok());
+  EXPECT_FALSE(oci::ToJson(spec).ok());
   spec.linux_.seccomp_json = "{";
-  EXPECT_FALSE(ToJson(spec).ok());
+  EXPECT_FALSE(oci::ToJson(spec).ok());
 }
 
 TEST(OciJson, RefusesWrongTypesAndRanges) {
@@ -143,13 +143,13 @@ TEST(OciJson, RefusesWrongTypesAndRanges) {
         R"({"process":{"env":["A=1"]},"annotations":{"berth.env-bytes":"1=QQ=="}})",
         R"({"process":{"env":["A=1"]},"annotations":{"berth.env-bytes":"0"}})",
         R"({"process":{"env":["A=1"]},"annotations":{"berth.env-bytes":"0=*"}})"}) {
-    EXPECT_EQ(FromJson(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_EQ(oci::FromJson(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
-  EXPECT_FALSE(FromJson(std::string(kMaxSpecBytes + 1, ' ')).ok());
+  EXPECT_FALSE(oci::FromJson(std::string(oci::kMaxSpecBytes + 1, ' ')).ok());
 }
 
 TEST(OciJson, NamesTheKeyThatIsWrong) {
-  EXPECT_THAT(FromJson(R"({"linux":{"resources":{"cpu":{"quota":"1"}}}})").status().message(),
+  EXPECT_THAT(oci::FromJson(R"({"linux":{"resources":{"cpu":{"quota":"1"}}}})").status().message(),
               HasSubstr("linux.resources.cpu.quota"));
 }
 

@@ -9,7 +9,7 @@
 #include "runtime/spec/oci_json.h"
 #include "runtime/spec/utf8.h"
 
-namespace berth {
+namespace berth::oci {
 namespace {
 
 template <typename T>
@@ -29,22 +29,22 @@ void PutOptional(const char* key, const std::optional<T>& value, Json* json) {
   if (value) (*json)[key] = *value;
 }
 
-Json Mappings(const std::vector<oci::IdMapping>& mappings) {
+Json MappingsJson(const std::vector<IdMapping>& mappings) {
   Json list = Json::array();
-  for (const oci::IdMapping& mapping : mappings) {
+  for (const IdMapping& mapping : mappings) {
     list.push_back({{"containerID", mapping.container_id}, {"hostID", mapping.host_id}, {"size", mapping.size}});
   }
   return list;
 }
 
-Json User(const oci::User& user) {
+Json UserJson(const User& user) {
   Json json = {{"uid", user.uid}, {"gid", user.gid}};
   PutOptional("umask", user.umask, &json);
   PutList("additionalGids", user.additional_gids, &json);
   return json;
 }
 
-Json Capabilities(const oci::Capabilities& sets) {
+Json CapabilitiesJson(const Capabilities& sets) {
   Json json = Json::object();
   PutList("bounding", sets.bounding, &json);
   PutList("effective", sets.effective, &json);
@@ -54,13 +54,13 @@ Json Capabilities(const oci::Capabilities& sets) {
   return json;
 }
 
-Json Process(const oci::Process& process) {
-  Json json = {{"user", User(process.user)}, {"args", process.args}, {"cwd", process.cwd}};
+Json ProcessJson(const Process& process) {
+  Json json = {{"user", UserJson(process.user)}, {"args", process.args}, {"cwd", process.cwd}};
   PutIf(process.terminal, "terminal", true, &json);
   PutList("env", process.env, &json);
-  Json capabilities = Capabilities(process.capabilities);
+  Json capabilities = CapabilitiesJson(process.capabilities);
   PutIf(!capabilities.empty(), "capabilities", capabilities, &json);
-  for (const oci::Rlimit& limit : process.rlimits) {
+  for (const Rlimit& limit : process.rlimits) {
     json["rlimits"].push_back({{"type", limit.type}, {"hard", limit.hard}, {"soft", limit.soft}});
   }
   PutIf(process.no_new_privileges, "noNewPrivileges", true, &json);
@@ -70,17 +70,17 @@ Json Process(const oci::Process& process) {
   return json;
 }
 
-Json Mount(const oci::Mount& mount) {
+Json MountJson(const Mount& mount) {
   Json json = {{"destination", mount.destination}};
   PutText("type", mount.type, &json);
   PutText("source", mount.source, &json);
   PutList("options", mount.options, &json);
-  PutIf(!mount.uid_mappings.empty(), "uidMappings", Mappings(mount.uid_mappings), &json);
-  PutIf(!mount.gid_mappings.empty(), "gidMappings", Mappings(mount.gid_mappings), &json);
+  PutIf(!mount.uid_mappings.empty(), "uidMappings", MappingsJson(mount.uid_mappings), &json);
+  PutIf(!mount.gid_mappings.empty(), "gidMappings", MappingsJson(mount.gid_mappings), &json);
   return json;
 }
 
-Json Device(const oci::Device& device) {
+Json DeviceJson(const Device& device) {
   Json json = {{"path", device.path}, {"type", device.type}, {"major", device.major}, {"minor", device.minor}};
   PutOptional("fileMode", device.file_mode, &json);
   PutOptional("uid", device.uid, &json);
@@ -88,7 +88,7 @@ Json Device(const oci::Device& device) {
   return json;
 }
 
-Json DeviceRule(const oci::DeviceRule& rule) {
+Json DeviceRuleJson(const DeviceRule& rule) {
   Json json = {{"allow", rule.allow}};
   PutText("type", rule.type, &json);
   PutOptional("major", rule.major, &json);
@@ -97,9 +97,9 @@ Json DeviceRule(const oci::DeviceRule& rule) {
   return json;
 }
 
-Json Resources(const oci::Resources& resources) {
+Json ResourcesJson(const Resources& resources) {
   Json json = Json::object(), memory = Json::object(), cpu = Json::object();
-  for (const oci::DeviceRule& rule : resources.devices) json["devices"].push_back(DeviceRule(rule));
+  for (const DeviceRule& rule : resources.devices) json["devices"].push_back(DeviceRuleJson(rule));
   PutOptional("limit", resources.memory_limit, &memory);
   PutOptional("swap", resources.memory_swap, &memory);
   PutIf(!memory.empty(), "memory", memory, &json);
@@ -110,23 +110,23 @@ Json Resources(const oci::Resources& resources) {
   PutText("mems", resources.cpuset_mems, &cpu);
   PutIf(!cpu.empty(), "cpu", cpu, &json);
   if (resources.pids_limit) json["pids"] = {{"limit", *resources.pids_limit}};
-  for (const oci::HugepageLimit& limit : resources.hugepage_limits) {
+  for (const HugepageLimit& limit : resources.hugepage_limits) {
     json["hugepageLimits"].push_back({{"pageSize", limit.page_size}, {"limit", limit.limit}});
   }
   PutList("unified", resources.unified, &json);
   return json;
 }
 
-absl::StatusOr<Json> Linux(const oci::Linux& linux_) {
-  Json json = {{"namespaces", Json::array()}, {"resources", Resources(linux_.resources)}};
-  for (const oci::Namespace& ns : linux_.namespaces) {
+absl::StatusOr<Json> LinuxJson(const Linux& linux_) {
+  Json json = {{"namespaces", Json::array()}, {"resources", ResourcesJson(linux_.resources)}};
+  for (const Namespace& ns : linux_.namespaces) {
     Json entry = {{"type", ns.type}};
     PutText("path", ns.path, &entry);
     json["namespaces"].push_back(std::move(entry));
   }
-  PutIf(!linux_.uid_mappings.empty(), "uidMappings", Mappings(linux_.uid_mappings), &json);
-  PutIf(!linux_.gid_mappings.empty(), "gidMappings", Mappings(linux_.gid_mappings), &json);
-  for (const oci::Device& device : linux_.devices) json["devices"].push_back(Device(device));
+  PutIf(!linux_.uid_mappings.empty(), "uidMappings", MappingsJson(linux_.uid_mappings), &json);
+  PutIf(!linux_.gid_mappings.empty(), "gidMappings", MappingsJson(linux_.gid_mappings), &json);
+  for (const Device& device : linux_.devices) json["devices"].push_back(DeviceJson(device));
   PutText("cgroupsPath", linux_.cgroups_path, &json);
   PutText("rootfsPropagation", linux_.rootfs_propagation, &json);
   PutList("maskedPaths", linux_.masked_paths, &json);
@@ -141,7 +141,7 @@ absl::StatusOr<Json> Linux(const oci::Linux& linux_) {
   return json;
 }
 
-std::map<std::string, std::string> Annotations(const oci::Spec& spec) {
+std::map<std::string, std::string> AllAnnotations(const Spec& spec) {
   std::map<std::string, std::string> annotations = spec.annotations;
   annotations.erase(kEnvBytesAnnotation);
   std::string bytes;
@@ -155,16 +155,16 @@ std::map<std::string, std::string> Annotations(const oci::Spec& spec) {
 
 }  // namespace
 
-absl::StatusOr<std::string> ToJson(const oci::Spec& spec) {
+absl::StatusOr<std::string> ToJson(const Spec& spec) {
   Json json = {
-      {"ociVersion", spec.oci_version}, {"process", Process(spec.process)}, {"root", {{"path", spec.root_path}}}};
+      {"ociVersion", spec.oci_version}, {"process", ProcessJson(spec.process)}, {"root", {{"path", spec.root_path}}}};
   PutIf(spec.root_readonly, "readonly", true, &json["root"]);
   PutText("hostname", spec.hostname, &json);
-  for (const oci::Mount& mount : spec.mounts) json["mounts"].push_back(Mount(mount));
-  PutList("annotations", Annotations(spec), &json);
-  ASSIGN_OR_RETURN(json["linux"], Linux(spec.linux_));
+  for (const Mount& mount : spec.mounts) json["mounts"].push_back(MountJson(mount));
+  PutList("annotations", AllAnnotations(spec), &json);
+  ASSIGN_OR_RETURN(json["linux"], LinuxJson(spec.linux_));
   // Bytes that are not UTF-8 become U+FFFD here; the annotation has them.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-}  // namespace berth
+}  // namespace berth::oci
