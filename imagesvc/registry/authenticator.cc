@@ -62,11 +62,12 @@ void FillPost(const AuthTarget& target, const std::string& service, const std::s
 
 bool PostUnsupported(int status) { return status == 404 || status == 405 || status == 401; }
 
-absl::Status TokenServiceError(const HttpAnswer& answer) {
+absl::Status TokenServiceError(const AuthTarget& target, const HttpAnswer& answer) {
   const int status = answer.head.status;
   const std::string who = absl::StrCat("the token service at ", answer.host);
   if (status == 400 || status == 401 || status == 403) {
-    return absl::UnauthenticatedError(absl::StrCat(who, " refuses the credentials (status ", status, ")"));
+    const absl::string_view what = target.credentials.empty() ? " wants credentials" : " refuses the credentials";
+    return absl::UnauthenticatedError(absl::StrCat(who, what, " (status ", status, ")"));
   }
   if (status == 429) return absl::ResourceExhaustedError(absl::StrCat(who, " limits our requests (status 429)"));
   return absl::UnavailableError(absl::StrCat(who, " answers with status ", status));
@@ -175,7 +176,7 @@ absl::StatusOr<HttpAnswer> Authenticator::AskTokenService(const AuthTarget& targ
 
 absl::StatusOr<Token> Authenticator::FetchToken(const AuthTarget& target, const Known& known, Call& call) {
   ASSIGN_OR_RETURN(const HttpAnswer answer, AskTokenService(target, known, call), "asking for a token");
-  if (answer.head.status != 200) return TokenServiceError(answer);
+  if (answer.head.status != 200) return TokenServiceError(target, answer);
   ASSIGN_OR_RETURN(const std::string body, answer.exchange->ReadAll(kMaxTokenAnswer, call), "reading a token");
   return ParseTokenResponse(body);
 }

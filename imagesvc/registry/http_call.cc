@@ -102,7 +102,7 @@ absl::StatusOr<HttpAnswer> SendRetrying(const HttpContext& context, const HttpCa
                      {{"host", http_call.request.url.HostPort()},
                       {"because", answer.ok() ? absl::StrCat("status ", answer->head.status)
                                               : std::string(answer.status().message())},
-                      {"wait", absl::FormatDuration(*wait)}});
+                      {"wait", absl::FormatDuration(absl::Trunc(*wait, absl::Milliseconds(1)))}});
     if (answer.ok()) Drain(*answer->exchange, call);
     answer = absl::UnavailableError("");  // gives the connection back before the wait
     RETURN_IF_ERROR(SleepFor(*wait, call));

@@ -57,13 +57,12 @@ absl::StatusOr<std::string> TokenCache::WaitFor(const std::shared_ptr<Flight>& f
     RETURN_IF_ERROR(call.Check());
     flight->changed.WaitUntil(flight->mutex, call.deadline());
   }
-  return flight->token;
+  if (flight->code != absl::StatusCode::kOk) return absl::Status(flight->code, flight->text);
+  return flight->text;
 }
 
 absl::StatusOr<std::string> TokenCache::Lead(const std::string& key, Flight& flight, Call& call, const Fetch& fetch) {
   const absl::StatusOr<Token> token = fetch(call);
-  const absl::StatusOr<std::string> result =
-      token.ok() ? absl::StatusOr<std::string>(token->text) : absl::StatusOr<std::string>(token.status());
   {
     MutexLock lock(mutex_);
     if (token.ok()) {
@@ -75,9 +74,11 @@ absl::StatusOr<std::string> TokenCache::Lead(const std::string& key, Flight& fli
   }
   MutexLock lock(flight.mutex);
   flight.done = true;
-  flight.token = result;
+  flight.code = token.status().code();
+  flight.text = token.ok() ? token->text : std::string(token.status().message());
   flight.changed.NotifyAll();
-  return result;
+  if (!token.ok()) return token.status();
+  return token->text;
 }
 
 absl::StatusOr<TokenCache::Found> TokenCache::Get(const std::string& key, Call& call, const Fetch& fetch) {

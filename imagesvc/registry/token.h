@@ -42,7 +42,8 @@ class TokenCache {
     Mutex mutex;
     CondVar changed;
     bool done GUARDED_BY(mutex) = false;
-    absl::StatusOr<std::string> token GUARDED_BY(mutex) = absl::UnknownError("");
+    absl::StatusCode code GUARDED_BY(mutex) = absl::StatusCode::kOk;
+    std::string text GUARDED_BY(mutex);  // the token, or the error's message
   };
   struct Entry {
     std::string token;
