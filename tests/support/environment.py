@@ -238,8 +238,7 @@ def supervise(options):
     directory = tempfile.mkdtemp(prefix=PREFIX, dir=base)
     os.chmod(directory, 0o755)
     write(directory + "/owner", f"{os.getpid()} {linux.start_time(os.getpid())}")
-    linux.unshare(linux.CLONE_NEWNS)
-    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+    linux.own_mounts()
     code, cgroups = 125, None
     try:
         cgroups = Cgroups(directory + "/cgroups", os.path.basename(directory))

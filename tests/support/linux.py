@@ -1,6 +1,7 @@
 """The system calls that Python 3.11 does not offer, and facts read from /proc. Errors are OSError with what was tried."""
 
 import ctypes
+import errno
 import os
 
 CLONE_NEWNS = 0x00020000
@@ -19,6 +20,12 @@ MS_SHARED = 1 << 20
 MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
+
+# Numbers of system calls that glibc 2.36 has no wrapper for, the same on every architecture.
+_OPEN_TREE, _MOVE_MOUNT = 428, 429
+_PIVOT_ROOT = {"x86_64": 155}.get(os.uname().machine, 41)
+_OPEN_TREE_CLONE, _AT_EMPTY_PATH, _AT_RECURSIVE = 1, 0x1000, 0x8000
+_MOVE_MOUNT_F_EMPTY_PATH, _MOVE_MOUNT_T_EMPTY_PATH = 4, 0x40
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
@@ -41,6 +48,40 @@ def mount(source, target, kind="", flags=0, options=""):
 
 def umount(target, flags=0):
     _check(_libc.umount2(target.encode(), flags), f"unmounting {target}")
+
+
+def _syscall(what, number, *arguments):
+    result = _libc.syscall(number, *(ctypes.c_long(one) if isinstance(one, int) else one for one in arguments))
+    _check(0 if result >= 0 else result, what)
+    return result
+
+
+def own_mounts():
+    """Enters a mount namespace of our own, nothing of which reaches another, and whose root is what "/" is now.
+
+    In a chroot the namespace's root is another directory than "/", and whoever later enters the namespace would stand
+    outside; so there "/" becomes a mount and the root of the namespace.
+    """
+    unshare(CLONE_NEWNS)
+    try:
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+        return
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what a "/" that is no mount answers
+            raise
+    root, here = os.open("/", os.O_PATH | os.O_DIRECTORY), os.getcwd()
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    _check(_libc.setns(namespace, CLONE_NEWNS), "entering the root of the mount namespace")
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    tree = _syscall("open_tree", _OPEN_TREE, root, b"", _OPEN_TREE_CLONE | _AT_EMPTY_PATH | _AT_RECURSIVE | os.O_CLOEXEC)
+    _syscall("move_mount", _MOVE_MOUNT, tree, b"", root, b"", _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH)
+    os.fchdir(tree)
+    _syscall("pivot_root", _PIVOT_ROOT, b".", b".")
+    umount(".", MNT_DETACH)
+    os.chroot(".")
+    os.chdir(here)
+    for fd in (root, namespace, tree):
+        os.close(fd)
 
 
 def set_parent_death_signal(signal):
