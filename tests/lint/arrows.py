@@ -21,7 +21,7 @@ MAY = {
 # proto messages as values, where the plan of the house grants them.
 MESSAGES = ("runtime/spec/", "runtime/pod/", "runtime/container/", "runtime/records/", "runtime/node/", "runtime/recovery/",
             "runtime/streams/", "runtime/stats/", "runtime/events/", "runtime/operations/", "runtime/model/",
-            "runtime/network/")
+            "runtime/network/", "runtime/handlers/native/compile/")
 MESSAGES_FILES = ("runtime/runtime.h", "runtime/runtime.cc", "runtime/options.h")
 STORED_MESSAGES = ("imagesvc/catalog/", "imagesvc/pull/")  # berth/v1 records; never CRI's types
 # grpc++ costs tens of seconds in every file that sees it.
@@ -44,7 +44,7 @@ PROTO_HEADER = re.compile(r"^(runtime/v1|berth/v1)/.*\.pb\.h$")
 def is_test(path):
     name = os.path.basename(path)
     return name.endswith("_test.cc") or name.startswith(("fuzz_", "fake_")) or path.startswith("tests/") or \
-        "/testing/" in path or name.startswith("test_")
+        "/testing/" in path or name.startswith("test_") or "_harness." in name
 
 
 def kind_of(target):
@@ -99,7 +99,7 @@ def check_shim(path, where, target, kind):
 
 # ---- CMake: DEPS says what the files of a target include
 
-CALL = re.compile(r"\b(berth_library|berth_program|berth_test|berth_fuzz)\s*\(([^)]*)\)", re.S)
+CALL = re.compile(r"\b(berth_library|berth_[a-z_]*program|berth_test|berth_fuzz)\s*\(([^)]*)\)", re.S)
 WORD = re.compile(r'"[^"]*"|[^\s]+')
 SECTIONS = ("SRCS", "DEPS", "PRIVATE_DEPS", "LABELS", "CORPUS")
 

@@ -8,7 +8,7 @@ PATTERNS = (
     ("a GitHub token", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36}\b")),
     ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}")),
     ("a JSON web token", re.compile(r"\beyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}")),
-    ("a password in a URL", re.compile(r"\bhttps?://[^/\s:@\"']+:[^/\s:@\"']{3,}@")),
+    ("a password in a URL", re.compile(r"\bhttps?://[^/\s:@\"']+:(?!password@|secret@)[^/\s:@\"']{3,}@")),
 )
 
 

@@ -12,7 +12,7 @@ from node_case import ODD, TOP, NodeCase, eventually
 
 INSTANTS = int(os.environ.get("BERTH_KILLS", "50"))
 SEED = int(os.environ.get("BERTH_SEED", "1"))
-NAME = re.compile(r'"([a-z0-9_.\-]+)"')
+NAME = re.compile(r'\s*"([a-z0-9_.\-]+)",')
 
 
 def failpoints():
@@ -20,8 +20,7 @@ def failpoints():
     names = []
     for path in ("imagesvc/failpoints.h", "runtime/failpoints.h", "runtime/network/failpoints.h"):
         with open(os.path.join(TOP, path), encoding="utf-8") as file:
-            names += [name for line in file if not line.startswith("#") and not line.lstrip().startswith("//")
-                      for name in NAME.findall(line)]
+            names += [match.group(1) for match in map(NAME.match, file) if match]
     return sorted(set(names))
 
 
