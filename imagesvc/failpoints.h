@@ -2,8 +2,8 @@
 
 namespace berth {
 
-// Every failpoint of the image service, in the order in which a pull, a root and a removal meet them (base/failpoint.h).
-// Tests of survival iterate over this list; a name that is hit nowhere fails them.
+// Every failpoint of the image service, in the order in which a pull, a root and a removal meet them
+// (base/failpoint.h). Tests of survival iterate over this list; a name that is hit nowhere fails them.
 inline constexpr const char* kImageFailpoints[] = {
     "image.pull.resolved",       // the digest of the reference is known
     "image.layer.unpacked",      // a layer is complete in the temporary directory

@@ -99,7 +99,7 @@ absl::StatusOr<Store> OpenStore(const std::string& root, const Log& log) {
   ASSIGN_OR_RETURN(store.lock, LockStore(dir.get()));
   ASSIGN_OR_RETURN(store.temp, MakeDirs(absl::StrCat(store.dir, "/tmp"), 0700));
   ASSIGN_OR_RETURN(store.trash, Trash::Open(absl::StrCat(store.dir, "/trash"), log));
-  ASSIGN_OR_RETURN(store.snapshots, OverlaySnapshotter::Open(store.dir, store.temp.get(), *store.trash));
+  ASSIGN_OR_RETURN(store.snapshots, OverlaySnapshotter::Open(store.dir, store.temp.get(), *store.trash, log));
   ASSIGN_OR_RETURN(store.content, ContentStore::Open(absl::StrCat(store.dir, "/content"), store.temp.get()));
   ASSIGN_OR_RETURN(store.catalog, OpenCatalog(store, log));
   RETURN_IF_ERROR(Sweep(store, log), "cleaning up");
@@ -123,7 +123,8 @@ LayerStoreOptions LayerOptions(const ImageServiceOptions& options) {
 
 class LocalImageService final : public ImageService {
  public:
-  LocalImageService(const ImageServiceOptions& options, Store store, std::shared_ptr<RegistryClient> registry, ImageMetrics* metrics, const Log& log)
+  LocalImageService(const ImageServiceOptions& options, Store store, std::shared_ptr<RegistryClient> registry,
+                    ImageMetrics* metrics, const Log& log)
       : options_(options),
         log_(log),
         store_(std::move(store)),
@@ -176,7 +177,9 @@ class LocalImageService final : public ImageService {
     return result;
   }
 
-  absl::Status Pin(absl::string_view reference, bool pinned) override { return store_.catalog->SetPinned(reference, pinned); }
+  absl::Status Pin(absl::string_view reference, bool pinned) override {
+    return store_.catalog->SetPinned(reference, pinned);
+  }
 
   FsUsage Usage() const override {
     const std::shared_ptr<const CatalogIndex> index = store_.catalog->index();
@@ -231,8 +234,10 @@ class LocalImageService final : public ImageService {
     {
       MutexLock lock(sizes_mutex_);
       const auto it = sizes_.find(key);
-      if (it != sizes_.end() && absl::Now() - absl::FromUnixNanos(it->second.timestamp_ns) < kMeasureAtMostEvery) return it->second;
+      if (it != sizes_.end() && absl::Now() - absl::FromUnixNanos(it->second.timestamp_ns) < kMeasureAtMostEvery)
+        return it->second;
     }
+    layers_.DropUnneeded();  // the one call that comes again and again and may touch the disk
     ASSIGN_OR_RETURN(const WritableSize size, store_.snapshots->MeasureWritable(owner));
     const FsUsage usage{store_.dir, size.bytes, size.inodes, absl::GetCurrentTimeNanos()};
     MutexLock lock(sizes_mutex_);
@@ -254,10 +259,13 @@ class LocalImageService final : public ImageService {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ImageService>> ImageService::Open(ImageServiceOptions options, Log log, ImageMetrics* metrics) {
+absl::StatusOr<std::unique_ptr<ImageService>> ImageService::Open(ImageServiceOptions options, Log log,
+                                                                 ImageMetrics* metrics) {
   ASSIGN_OR_RETURN(Store store, OpenStore(options.root, log), "opening the image store in ", options.root);
-  ASSIGN_OR_RETURN(std::unique_ptr<RegistryClient> registry, RegistryClient::Create(RegistryOptions(options), log), "registry client");
-  auto service = std::make_unique<LocalImageService>(options, std::move(store), std::shared_ptr<RegistryClient>(std::move(registry)), metrics, log);
+  ASSIGN_OR_RETURN(std::unique_ptr<RegistryClient> registry, RegistryClient::Create(RegistryOptions(options), log),
+                   "registry client");
+  auto service = std::make_unique<LocalImageService>(
+      options, std::move(store), std::shared_ptr<RegistryClient>(std::move(registry)), metrics, log);
   RETURN_IF_ERROR(service->Start());
   return service;
 }

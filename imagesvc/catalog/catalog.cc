@@ -12,7 +12,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "imagesvc/catalog/image_view.h"
 
@@ -35,20 +34,6 @@ CREATE TABLE IF NOT EXISTS leases(
   owner TEXT NOT NULL, position INTEGER NOT NULL, layer_id INTEGER NOT NULL, PRIMARY KEY(owner, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS owners(owner TEXT PRIMARY KEY, image_id TEXT NOT NULL, root_layer INTEGER NOT NULL) WITHOUT ROWID;
 )sql";
-
-// Leases need no flush of their own (see the header); everything else is FULL.
-class Relaxed {
- public:
-  explicit Relaxed(Sqlite& db) : db_(db), status_(db.Execute("PRAGMA synchronous=NORMAL")) {}
-  ~Relaxed() { db_.Execute("PRAGMA synchronous=FULL").IgnoreError(); }
-  const absl::Status& status() const { return status_; }
-
- private:
-  Sqlite& db_;
-  absl::Status status_;
-};
-
-std::vector<std::string> SplitNonEmpty(absl::string_view text, char by) { return absl::StrSplit(text, by, absl::SkipEmpty()); }
 
 absl::Status MoveAside(const std::string& path) {
   for (int n = 1; n < 1000; ++n) {
@@ -83,7 +68,8 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& path, 
       if (status.ok()) return catalog;
     }
     if (status.code() != absl::StatusCode::kDataLoss || attempt > 0) return WithContext(status, path);
-    log.Error("the catalog of images is damaged; starting with an empty one", {{"path", path}, {"error", status.message()}});
+    log.Error("the catalog of images is damaged; starting with an empty one",
+              {{"path", path}, {"error", status.message()}});
     RETURN_IF_ERROR(MoveAside(path));
   }
 }
@@ -96,97 +82,18 @@ absl::Status Catalog::Prepare() {
   Sqlite::Statement version = db_->Prepare("PRAGMA user_version");
   ASSIGN_OR_RETURN(const bool has_version, version.Step());
   if (has_version && version.Int(0) > kVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("written by a newer version (format ", version.Int(0), ", known is ", kVersion, ")"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("written by a newer version (format ", version.Int(0), ", known is ", kVersion, ")"));
   }
   RETURN_IF_ERROR(db_->Execute(kSchema));
   return db_->Execute(absl::StrCat("PRAGMA user_version=", kVersion).c_str());
 }
 
-absl::Status Catalog::Load(const Disk& disk) {
-  auto next = std::make_shared<CatalogIndex>();
-  RETURN_IF_ERROR(LoadLayers(*next, disk));
-  RETURN_IF_ERROR(LoadImages(*next, disk));
-  RETURN_IF_ERROR(LoadNames(*next));
-  RETURN_IF_ERROR(LoadLeases());
-  for (auto& [id, record] : next->images) RefreshView(*next, id);
-  Swap(std::move(next));
+absl::Status Catalog::SetFlush(Flush flush) {
+  if (flush_ == flush) return absl::OkStatus();
+  RETURN_IF_ERROR(db_->Execute(flush == Flush::kNow ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
+  flush_ = flush;
   return absl::OkStatus();
-}
-
-absl::Status Catalog::LoadLayers(CatalogIndex& index, const Disk& disk) {
-  std::vector<LayerId> lost;
-  Sqlite::Statement rows = db_->Prepare("SELECT id, diff_id, disk_bytes, inodes, root_explicit, implicit_dirs FROM layers");
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, rows.Step());
-    if (!more) break;
-    LayerRecord layer;
-    layer.id = static_cast<LayerId>(rows.Int(0));
-    layer.diff_id = rows.Text(1);
-    layer.disk_bytes = static_cast<uint64_t>(rows.Int(2));
-    layer.inodes = static_cast<uint64_t>(rows.Int(3));
-    layer.root_explicit = rows.Int(4) != 0;
-    layer.implicit_dirs = SplitNonEmpty(rows.Text(5), '\0');
-    if (!disk.has_layer(layer.id)) {
-      log_.Error("a layer is missing on disk and forgotten", {{"layer", layer.diff_id}});
-      lost.push_back(layer.id);
-      continue;
-    }
-    AddLayer(index, std::make_shared<LayerRecord>(std::move(layer)));
-  }
-  for (const LayerId id : lost) RETURN_IF_ERROR(db_->Prepare("DELETE FROM layers WHERE id=?").Bind(id).Run());
-  return absl::OkStatus();
-}
-
-absl::Status Catalog::LoadImages(CatalogIndex& index, const Disk& disk) {
-  std::map<std::string, std::vector<std::pair<LayerId, std::string>>> layers;
-  Sqlite::Statement rows = db_->Prepare("SELECT image_id, layer_id, blob_digest FROM image_layers ORDER BY image_id, position");
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, rows.Step());
-    if (!more) break;
-    layers[rows.Text(0)].emplace_back(static_cast<LayerId>(rows.Int(1)), rows.Text(2));
-  }
-  std::vector<std::string> lost;
-  Sqlite::Statement images = db_->Prepare("SELECT id, manifest_digest, pinned, contents FROM images");
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, images.Step());
-    if (!more) break;
-    const std::string id = images.Text(0);
-    absl::StatusOr<ImageRecord> record =
-        RestoreImage(index, id, images.Text(1), images.Int(2) != 0, SplitNonEmpty(images.Text(3), ' '), layers[id], disk.config_of(id));
-    if (record.ok()) {
-      index.images[id] = *std::move(record);
-      continue;
-    }
-    log_.Error("an image is incomplete on disk and dropped", {{"image", id}, {"error", record.status().message()}});
-    lost.push_back(id);
-  }
-  for (const std::string& id : lost) RETURN_IF_ERROR(DropImageRows(id));
-  return absl::OkStatus();
-}
-
-absl::Status Catalog::LoadNames(CatalogIndex& index) {
-  Sqlite::Statement rows = db_->Prepare("SELECT name, image_id FROM names");
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, rows.Step());
-    if (!more) return absl::OkStatus();
-    if (index.images.count(rows.Text(1)) > 0) index.names[rows.Text(0)] = rows.Text(1);
-  }
-}
-
-absl::Status Catalog::LoadLeases() {
-  Sqlite::Statement owners = db_->Prepare("SELECT owner, image_id, root_layer FROM owners");
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, owners.Step());
-    if (!more) break;
-    leases_[owners.Text(0)] = {owners.Text(0), owners.Text(1), {}, static_cast<LayerId>(owners.Int(2))};
-  }
-  Sqlite::Statement rows = db_->Prepare("SELECT owner, layer_id FROM leases ORDER BY owner, position");
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, rows.Step());
-    if (!more) return absl::OkStatus();
-    const auto it = leases_.find(rows.Text(0));
-    if (it != leases_.end()) it->second.layers.push_back(static_cast<LayerId>(rows.Int(1)));
-  }
 }
 
 std::shared_ptr<const CatalogIndex> Catalog::index() const {
@@ -203,7 +110,10 @@ void Catalog::Swap(std::shared_ptr<CatalogIndex> next) {
 }
 
 absl::Status Catalog::WriteName(const std::string& name, const std::string& image_id, bool is_tag) {
-  return db_->Prepare("INSERT INTO names(name, image_id, is_tag) VALUES(?, ?, ?) ON CONFLICT(name) DO UPDATE SET image_id=excluded.image_id")
+  return db_
+      ->Prepare(
+          "INSERT INTO names(name, image_id, is_tag) VALUES(?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
+          "image_id=excluded.image_id")
       .Bind(name)
       .Bind(image_id)
       .Bind(int64_t{is_tag})
@@ -213,7 +123,9 @@ absl::Status Catalog::WriteName(const std::string& name, const std::string& imag
 absl::Status Catalog::WriteLayer(const LayerRecord& layer) {
   std::string implicit;
   for (const std::string& dir : layer.implicit_dirs) implicit.append(dir).push_back('\0');
-  return db_->Prepare("INSERT INTO layers(id, diff_id, disk_bytes, inodes, root_explicit, implicit_dirs) VALUES(?, ?, ?, ?, ?, ?)")
+  return db_
+      ->Prepare(
+          "INSERT INTO layers(id, diff_id, disk_bytes, inodes, root_explicit, implicit_dirs) VALUES(?, ?, ?, ?, ?, ?)")
       .Bind(layer.id)
       .Bind(layer.diff_id)
       .Bind(layer.disk_bytes)
@@ -231,12 +143,13 @@ absl::Status Catalog::WriteImage(const Publication& publication) {
                       .Bind(absl::StrJoin(publication.contents, " "))
                       .Run());
   for (size_t i = 0; i < publication.layers.size(); ++i) {
-    RETURN_IF_ERROR(db_->Prepare("INSERT INTO image_layers(image_id, position, layer_id, blob_digest) VALUES(?, ?, ?, ?)")
-                        .Bind(image.id)
-                        .Bind(static_cast<int64_t>(i))
-                        .Bind(publication.layers[i])
-                        .Bind(i < image.layers.size() ? image.layers[i].digest : std::string())
-                        .Run());
+    RETURN_IF_ERROR(
+        db_->Prepare("INSERT INTO image_layers(image_id, position, layer_id, blob_digest) VALUES(?, ?, ?, ?)")
+            .Bind(image.id)
+            .Bind(static_cast<int64_t>(i))
+            .Bind(publication.layers[i])
+            .Bind(i < image.layers.size() ? image.layers[i].digest : std::string())
+            .Run());
   }
   return absl::OkStatus();
 }
@@ -246,6 +159,7 @@ absl::Status Catalog::Publish(Publication publication) {
   const std::string& id = publication.image->id;
   const std::shared_ptr<CatalogIndex> next = CopyIndex();
   if (publication.names_only && next->images.count(id) == 0) return absl::NotFoundError(absl::StrCat("no image ", id));
+  RETURN_IF_ERROR(SetFlush(Flush::kNow));
   Sqlite::Transaction transaction(*db_);
   RETURN_IF_ERROR(transaction.status());
   for (const auto& layer : publication.new_layers) {
@@ -258,7 +172,8 @@ absl::Status Catalog::Publish(Publication publication) {
     AddLayer(*next, layer);
   }
   for (const LayerId layer : publication.layers) {
-    if (next->layers.count(layer) == 0) return absl::InternalError(absl::StrCat("layer ", layer, " is not in the catalog"));
+    if (next->layers.count(layer) == 0)
+      return absl::InternalError(absl::StrCat("layer ", layer, " is not in the catalog"));
   }
   std::set<std::string> touched = {id};
   if (next->images.count(id) == 0) {
@@ -270,9 +185,11 @@ absl::Status Catalog::Publish(Publication publication) {
     for (const std::string& digest : publication.contents) {
       if (std::find(contents.begin(), contents.end(), digest) == contents.end()) contents.push_back(digest);
     }
-    RETURN_IF_ERROR(db_->Prepare("UPDATE images SET contents=? WHERE id=?").Bind(absl::StrJoin(contents, " ")).Bind(id).Run());
+    RETURN_IF_ERROR(
+        db_->Prepare("UPDATE images SET contents=? WHERE id=?").Bind(absl::StrJoin(contents, " ")).Bind(id).Run());
   }
-  for (const auto& [names, is_tag] : {std::make_pair(&publication.tags, true), std::make_pair(&publication.digests, false)}) {
+  for (const auto& [names, is_tag] :
+       {std::make_pair(&publication.tags, true), std::make_pair(&publication.digests, false)}) {
     for (const std::string& name : *names) {
       RETURN_IF_ERROR(WriteName(name, id, is_tag));
       if (const auto old = next->names.find(name); old != next->names.end()) touched.insert(old->second);
@@ -285,7 +202,8 @@ absl::Status Catalog::Publish(Publication publication) {
   return absl::OkStatus();
 }
 
-absl::Status Catalog::AddNames(const std::string& image_id, const std::vector<std::string>& tags, const std::vector<std::string>& digests) {
+absl::Status Catalog::AddNames(const std::string& image_id, const std::vector<std::string>& tags,
+                               const std::vector<std::string>& digests) {
   const std::shared_ptr<const CatalogIndex> now = index();
   const auto it = now->images.find(image_id);
   if (it == now->images.end()) return absl::NotFoundError(absl::StrCat("no image ", image_id));
@@ -305,7 +223,8 @@ absl::Status Catalog::AddNames(const std::string& image_id, const std::vector<st
 }
 
 absl::Status Catalog::DropImageRows(const std::string& image_id) {
-  for (const char* sql : {"DELETE FROM image_layers WHERE image_id=?", "DELETE FROM names WHERE image_id=?", "DELETE FROM images WHERE id=?"}) {
+  for (const char* sql : {"DELETE FROM image_layers WHERE image_id=?", "DELETE FROM names WHERE image_id=?",
+                          "DELETE FROM images WHERE id=?"}) {
     RETURN_IF_ERROR(db_->Prepare(sql).Bind(image_id).Run());
   }
   return absl::OkStatus();
@@ -317,6 +236,7 @@ absl::StatusOr<std::shared_ptr<const ImageRecord>> Catalog::RemoveImage(absl::st
   const ImageRecord* const found = next->Find(reference);
   if (found == nullptr) return std::shared_ptr<const ImageRecord>();
   auto removed = std::make_shared<ImageRecord>(*found);
+  RETURN_IF_ERROR(SetFlush(Flush::kNow));
   Sqlite::Transaction transaction(*db_);
   RETURN_IF_ERROR(transaction.status());
   RETURN_IF_ERROR(DropImageRows(removed->image->id));
@@ -343,10 +263,12 @@ absl::StatusOr<Catalog::Untied> Catalog::Untie(absl::string_view reference) {
     left.erase(std::remove(left.begin(), left.end(), name), left.end());
     if (left.size() == image.repo_tags.size() && image.repo_digests.size() > 1) left = image.repo_digests;
   } else if (left.size() > 1) {
-    return absl::FailedPreconditionError(absl::StrCat(reference, " has several tags (", absl::StrJoin(left, ", "), "); remove them by name"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(reference, " has several tags (", absl::StrJoin(left, ", "), "); remove them by name"));
   } else {
     left.clear();
   }
+  RETURN_IF_ERROR(SetFlush(Flush::kNow));
   Sqlite::Transaction transaction(*db_);
   RETURN_IF_ERROR(transaction.status());
   if (!left.empty()) {
@@ -371,6 +293,7 @@ absl::Status Catalog::SetPinned(absl::string_view reference, bool pinned) {
   const ImageRecord* const found = next->Find(reference);
   if (found == nullptr) return absl::NotFoundError(absl::StrCat("no image ", reference));
   const std::string id = found->image->id;
+  RETURN_IF_ERROR(SetFlush(Flush::kNow));
   RETURN_IF_ERROR(db_->Prepare("UPDATE images SET pinned=? WHERE id=?").Bind(int64_t{pinned}).Bind(id).Run());
   auto image = std::make_shared<Image>(*found->image);
   image->pinned = pinned;
@@ -379,7 +302,8 @@ absl::Status Catalog::SetPinned(absl::string_view reference, bool pinned) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<LayerId>> Catalog::ForgetUnusedLayers(const std::function<bool(const LayerRecord&)>& in_use) {
+absl::StatusOr<std::vector<LayerId>> Catalog::ForgetUnusedLayers(
+    const std::function<bool(const LayerRecord&)>& in_use) {
   MutexLock lock(write_mutex_);
   const std::shared_ptr<CatalogIndex> next = CopyIndex();
   std::set<LayerId> wanted;
@@ -390,6 +314,7 @@ absl::StatusOr<std::vector<LayerId>> Catalog::ForgetUnusedLayers(const std::func
     if (wanted.count(id) == 0 && !in_use(*layer)) unused.push_back(id);
   }
   if (unused.empty()) return unused;
+  RETURN_IF_ERROR(SetFlush(Flush::kNow));
   Sqlite::Transaction transaction(*db_);
   RETURN_IF_ERROR(transaction.status());
   for (const LayerId id : unused) {
@@ -414,8 +339,7 @@ absl::StatusOr<Catalog::Lease> Catalog::AddLease(absl::string_view image, const 
   }
   if (found == nullptr) return absl::NotFoundError(absl::StrCat("no image ", image));
   Lease lease{owner, found->image->id, found->layers, TopExplicitRoot(*now, found->layers)};
-  const Relaxed relaxed(*db_);
-  RETURN_IF_ERROR(relaxed.status());
+  RETURN_IF_ERROR(SetFlush(Flush::kLater));
   Sqlite::Transaction transaction(*db_);
   RETURN_IF_ERROR(transaction.status());
   RETURN_IF_ERROR(db_->Prepare("INSERT INTO owners(owner, image_id, root_layer) VALUES(?, ?, ?)")
@@ -438,8 +362,7 @@ absl::StatusOr<Catalog::Lease> Catalog::AddLease(absl::string_view image, const 
 absl::Status Catalog::RemoveLease(const std::string& owner) {
   MutexLock lock(write_mutex_);
   if (leases_.count(owner) == 0) return absl::OkStatus();
-  const Relaxed relaxed(*db_);
-  RETURN_IF_ERROR(relaxed.status());
+  RETURN_IF_ERROR(SetFlush(Flush::kLater));
   Sqlite::Transaction transaction(*db_);
   RETURN_IF_ERROR(transaction.status());
   RETURN_IF_ERROR(db_->Prepare("DELETE FROM leases WHERE owner=?").Bind(owner).Run());

@@ -16,17 +16,17 @@
 
 namespace berth {
 
-// What is on this node: images, their names, layers, and who holds layers (leases). The truth is an SQLite file (WAL); an
-// immutable CatalogIndex in memory answers readers, who never wait for a writer or the disk. One writer at a time.
+// What is on this node: images, their names, layers, and who holds layers (leases). The truth is an SQLite file (WAL);
+// an immutable CatalogIndex in memory answers readers, who never wait for a writer or the disk. One writer at a time.
 //
 // Images and names are durable when a call returns (synchronous=FULL). Leases survive the death of the process at once,
 // and a power cut with the next durable write: the containers they serve do not survive one either.
 class Catalog {
  public:
-  // Opens or creates `path`. A damaged file is moved aside ("<path>.damaged-<n>") and an empty catalog opened: layers without
-  // a row are swept by the caller, and images pulled again. FAILED_PRECONDITION when a newer Berth wrote it.
-  // What a row stands for must be on the disk: a layer without its directory is forgotten, an image without its config or one
-  // of its layers is dropped, and told in the log.
+  // Opens or creates `path`. A damaged file is moved aside ("<path>.damaged-<n>") and an empty catalog opened: layers
+  // without a row are swept by the caller, and images pulled again. FAILED_PRECONDITION when a newer Berth wrote it.
+  // What a row stands for must be on the disk: a layer without its directory is forgotten, an image without its config
+  // or one of its layers is dropped, and told in the log.
   struct Disk {
     std::function<absl::StatusOr<std::string>(const std::string& image_id)> config_of;
     std::function<bool(LayerId)> has_layer;
@@ -39,16 +39,17 @@ class Catalog {
     std::shared_ptr<const Image> image;  // repo_tags, repo_digests, pinned, size_bytes: ignored, the catalog fills them
     std::vector<LayerId> layers;
     std::vector<std::string> contents;
-    std::vector<std::string> tags;        // canonical names to point here, away from where they pointed
+    std::vector<std::string> tags;  // canonical names to point here, away from where they pointed
     std::vector<std::string> digests;
     std::vector<std::shared_ptr<const LayerRecord>> new_layers;
     bool names_only = false;  // NOT_FOUND unless the image is there
   };
-  // Adds the image or what is new about it, its new layers and names: one transaction. An image that is known keeps its layers;
-  // for a new layer whose content is known under another id, that one is used, and the new one gets no row.
+  // Adds the image or what is new about it, its new layers and names: one transaction. An image that is known keeps its
+  // layers; for a new layer whose content is known under another id, that one is used, and the new one gets no row.
   absl::Status Publish(Publication publication) EXCLUDES(write_mutex_);
   // Points names at an image that is there; NOT_FOUND otherwise.
-  absl::Status AddNames(const std::string& image_id, const std::vector<std::string>& tags, const std::vector<std::string>& digests);
+  absl::Status AddNames(const std::string& image_id, const std::vector<std::string>& tags,
+                        const std::vector<std::string>& digests);
 
   // Drops the image with all its names; OK when it is not there. Its record, or nullptr.
   absl::StatusOr<std::shared_ptr<const ImageRecord>> RemoveImage(absl::string_view reference);
@@ -60,8 +61,8 @@ class Catalog {
   absl::StatusOr<Untied> Untie(absl::string_view reference);
   absl::Status SetPinned(absl::string_view reference, bool pinned);
 
-  // Layers that no image and no lease holds, except those for which `in_use` is true, lose their rows; the caller removes
-  // their directories.
+  // Layers that no image and no lease holds, except those for which `in_use` is true, lose their rows; the caller
+  // removes their directories.
   absl::StatusOr<std::vector<LayerId>> ForgetUnusedLayers(const std::function<bool(const LayerRecord&)>& in_use);
 
   struct Lease {
@@ -82,6 +83,10 @@ class Catalog {
  private:
   Catalog(std::unique_ptr<Sqlite> db, Log log) : db_(std::move(db)), log_(std::move(log)) {}
 
+  // Whether a commit is on the disk when it returns, or with the next one that is.
+  enum class Flush { kNow, kLater };
+  absl::Status SetFlush(Flush flush) REQUIRES(write_mutex_);
+
   absl::Status Prepare() REQUIRES(write_mutex_);
   absl::Status Load(const Disk& disk) REQUIRES(write_mutex_);
   absl::Status LoadLayers(CatalogIndex& index, const Disk& disk) REQUIRES(write_mutex_);
@@ -97,6 +102,7 @@ class Catalog {
 
   mutable Mutex write_mutex_;
   const std::unique_ptr<Sqlite> db_ ABSL_PT_GUARDED_BY(write_mutex_);
+  Flush flush_ GUARDED_BY(write_mutex_) = Flush::kNow;
   std::map<std::string, Lease> leases_ GUARDED_BY(write_mutex_);
   const Log log_;
 

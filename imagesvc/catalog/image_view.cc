@@ -33,7 +33,8 @@ void DropLayer(CatalogIndex& index, LayerId id) {
 }
 
 void DropImage(CatalogIndex& index, const std::string& image_id) {
-  for (auto it = index.names.begin(); it != index.names.end();) it = it->second == image_id ? index.names.erase(it) : std::next(it);
+  for (auto it = index.names.begin(); it != index.names.end();)
+    it = it->second == image_id ? index.names.erase(it) : std::next(it);
   index.images.erase(image_id);
 }
 
@@ -51,8 +52,10 @@ void RefreshView(CatalogIndex& index, const std::string& image_id) {
   it->second.image = std::move(image);
 }
 
-absl::StatusOr<ImageRecord> RestoreImage(const CatalogIndex& index, const std::string& id, const std::string& manifest_digest, bool pinned,
-                                         std::vector<std::string> contents, const std::vector<std::pair<LayerId, std::string>>& layers,
+absl::StatusOr<ImageRecord> RestoreImage(const CatalogIndex& index, const std::string& id,
+                                         const std::string& manifest_digest, bool pinned,
+                                         std::vector<std::string> contents,
+                                         const std::vector<std::pair<LayerId, std::string>>& layers,
                                          absl::StatusOr<std::string> config_json) {
   RETURN_IF_ERROR(config_json, "config");
   ASSIGN_OR_RETURN(ImageConfigFile config, ParseConfig(*config_json), "config");
@@ -68,7 +71,8 @@ absl::StatusOr<ImageRecord> RestoreImage(const CatalogIndex& index, const std::s
     const auto layer = index.layers.find(layer_id);
     if (layer == index.layers.end()) return absl::DataLossError(absl::StrCat("layer ", layer_id, " is missing"));
     record.layers.push_back(layer_id);
-    if (!IsAttributesLayer(*layer->second)) image.layers.push_back({blob_digest, layer->second->diff_id, layer->second->disk_bytes});
+    if (!IsAttributesLayer(*layer->second))
+      image.layers.push_back({blob_digest, layer->second->diff_id, layer->second->disk_bytes});
   }
   if (image.layers.size() != config.diff_ids.size()) return absl::DataLossError("layers are missing");
   record.image = std::make_shared<Image>(std::move(image));

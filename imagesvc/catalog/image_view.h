@@ -20,8 +20,10 @@ void DropImage(CatalogIndex& index, const std::string& image_id);
 void RefreshView(CatalogIndex& index, const std::string& image_id);
 
 // An image from its rows and config bytes; NOT_FOUND or DATA_LOSS when a part is missing.
-absl::StatusOr<ImageRecord> RestoreImage(const CatalogIndex& index, const std::string& id, const std::string& manifest_digest, bool pinned,
-                                         std::vector<std::string> contents, const std::vector<std::pair<LayerId, std::string>>& layers,
+absl::StatusOr<ImageRecord> RestoreImage(const CatalogIndex& index, const std::string& id,
+                                         const std::string& manifest_digest, bool pinned,
+                                         std::vector<std::string> contents,
+                                         const std::vector<std::pair<LayerId, std::string>>& layers,
                                          absl::StatusOr<std::string> config_json);
 
 bool IsAttributesLayer(const LayerRecord& layer);

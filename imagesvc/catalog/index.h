@@ -33,15 +33,15 @@ struct ImageRecord {
 
 // Everything List and Find answer from. Immutable: a writer makes the next one.
 struct CatalogIndex {
-  std::map<std::string, ImageRecord> images;     // by id
-  std::map<std::string, std::string> names;      // tag and digest references → image id
+  std::map<std::string, ImageRecord> images;  // by id
+  std::map<std::string, std::string> names;   // tag and digest references → image id
   std::map<LayerId, std::shared_ptr<const LayerRecord>> layers;
   std::map<std::string, LayerId> layers_by_diff_id;
   uint64_t layer_bytes = 0;
   uint64_t layer_inodes = 0;
 
-  // By id, name, or id prefix (at least 4 hex characters, or any number behind "sha256:"); nullptr when there is none, or
-  // more than one for a prefix.
+  // By id, name, or id prefix (at least 4 hex characters, or any number behind "sha256:"); nullptr when there is none,
+  // or more than one for a prefix.
   const ImageRecord* Find(absl::string_view reference) const;
   // "docker.io/library/x:tag" or "…@sha256:…" as the catalog writes names; empty for what is no reference.
   static std::string CanonicalName(absl::string_view reference);

@@ -30,8 +30,9 @@ absl::StatusCode CodeOf(int code) {
 
 absl::StatusOr<std::unique_ptr<Sqlite>> Sqlite::Open(const std::string& path) {
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &raw,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &raw,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, nullptr);
   std::unique_ptr<Sqlite> db(new Sqlite(raw));
   if (code != SQLITE_OK) return db->Error(code, "opening the catalog");
   sqlite3_extended_result_codes(raw, 1);
@@ -58,7 +59,10 @@ Sqlite::Statement Sqlite::Prepare(const char* sql) {
 }
 
 Sqlite::Statement::Statement(Statement&& other) noexcept
-    : db_(other.db_), status_(std::move(other.status_)), raw_(std::exchange(other.raw_, nullptr)), bound_(other.bound_) {}
+    : db_(other.db_),
+      status_(std::move(other.status_)),
+      raw_(std::exchange(other.raw_, nullptr)),
+      bound_(other.bound_) {}
 
 Sqlite::Statement::~Statement() { sqlite3_finalize(raw_); }
 
@@ -78,7 +82,8 @@ Sqlite::Statement& Sqlite::Statement::Bind(absl::string_view text) {
 
 Sqlite::Statement& Sqlite::Statement::BindBlob(absl::string_view bytes) {
   if (!status_.ok()) return *this;
-  const int code = sqlite3_bind_blob64(raw_, ++bound_, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_TRANSIENT);
+  const int code =
+      sqlite3_bind_blob64(raw_, ++bound_, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_TRANSIENT);
   if (code != SQLITE_OK) status_ = db_->Error(code, "catalog");
   return *this;
 }
@@ -107,8 +112,8 @@ std::string Sqlite::Statement::Text(int column) const {
 }
 
 Sqlite::Transaction::~Transaction() {
-  // Nothing to tell when this fails: the connection then rolls back by itself.
-  if (open_) db_.Execute("ROLLBACK").IgnoreError();
+  // It fails only when SQLite has rolled back already, after an I/O error or a full disk.
+  if (open_) sqlite3_exec(db_.raw_, "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
 absl::Status Sqlite::Transaction::Commit() {

@@ -13,8 +13,8 @@ struct sqlite3_stmt;
 
 namespace berth {
 
-// One SQLite connection, used by one thread at a time. Errors: RESOURCE_EXHAUSTED (disk full), DATA_LOSS (damaged file),
-// UNAVAILABLE (locked by another process), INTERNAL.
+// One SQLite connection, used by one thread at a time. Errors: RESOURCE_EXHAUSTED (disk full), DATA_LOSS (damaged
+// file), UNAVAILABLE (locked by another process), INTERNAL.
 class Sqlite {
  public:
   static absl::StatusOr<std::unique_ptr<Sqlite>> Open(const std::string& path);

@@ -34,7 +34,8 @@ absl::Status ContentStore::Put(const Digest& digest, absl::string_view bytes) {
 absl::StatusOr<std::string> ContentStore::Read(const Digest& digest, uint64_t limit) const {
   if (digest.empty()) return absl::InvalidArgumentError("content without a digest");
   ASSIGN_OR_RETURN(std::string bytes, ReadFileAt(DirOf(digest), std::string(digest.hex()), limit));
-  if (HashBytes(bytes, digest.algorithm()) != digest) return absl::DataLossError(absl::StrCat(digest.text(), " is damaged on disk"));
+  if (HashBytes(bytes, digest.algorithm()) != digest)
+    return absl::DataLossError(absl::StrCat(digest.text(), " is damaged on disk"));
   return bytes;
 }
 
@@ -51,7 +52,8 @@ absl::Status ContentStore::Remove(const Digest& digest) {
 
 absl::StatusOr<std::vector<ContentStore::Stored>> ContentStore::List() const {
   std::vector<Stored> all;
-  for (const auto& [algorithm, dir] : {std::make_pair("sha256:", sha256_.get()), std::make_pair("sha512:", sha512_.get())}) {
+  for (const auto& [algorithm, dir] :
+       {std::make_pair("sha256:", sha256_.get()), std::make_pair("sha512:", sha512_.get())}) {
     ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(dir));
     for (const std::string& name : names) {
       absl::StatusOr<Digest> digest = ParseDigest(absl::StrCat(algorithm, name));
@@ -84,7 +86,8 @@ absl::Status ContentStore::Writer::Commit(const Digest& digest) {
   }
   if (fdatasync(fd_.get()) != 0) return ErrnoStatus(errno, "fdatasync of content");
   const int dir = store_.DirOf(digest);
-  if (renameat(store_.temp_, name_.c_str(), dir, std::string(digest.hex()).c_str()) != 0) return ErrnoStatus(errno, "storing content");
+  if (renameat(store_.temp_, name_.c_str(), dir, std::string(digest.hex()).c_str()) != 0)
+    return ErrnoStatus(errno, "storing content");
   name_.clear();
   return fsync(dir) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "fsync of the content directory");
 }

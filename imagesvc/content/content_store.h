@@ -14,9 +14,10 @@
 
 namespace berth {
 
-// Files named by the digest of their bytes, laid out as the blobs/ of an OCI layout ("<algorithm>/<hex>"): manifests, configs
-// and, when they are kept, compressed layers. A name that exists holds the whole content and is durable: temporary file,
-// fdatasync, rename, fsync of the directory. What a crash left is in `temp` and swept there by its owner. Thread-safe.
+// Files named by the digest of their bytes, laid out as the blobs/ of an OCI layout ("<algorithm>/<hex>"): manifests,
+// configs and, when they are kept, compressed layers. A name that exists holds the whole content and is durable:
+// temporary file, fdatasync, rename, fsync of the directory. What a crash left is in `temp` and swept there by its
+// owner. Thread-safe.
 class ContentStore {
  public:
   // `dir` is created; `temp` must be on the same file system and outlive this store.

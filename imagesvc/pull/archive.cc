@@ -56,7 +56,8 @@ std::string CleanArchivePath(absl::string_view path) {
 // Copies the decompressed stream and notes where files lie in it.
 class Archive::Recorder final : public ByteSink, public TarSink {
  public:
-  Recorder(Archive& archive, const Limits& limits) : archive_(archive), limits_(limits), parser_(*this, limits.max_entries) {}
+  Recorder(Archive& archive, const Limits& limits)
+      : archive_(archive), limits_(limits), parser_(*this, limits.max_entries) {}
 
   absl::Status Write(absl::string_view bytes) override {
     written_ += bytes.size();
@@ -147,7 +148,8 @@ absl::StatusOr<uint64_t> Archive::SizeOf(absl::string_view path) const {
 absl::StatusOr<std::string> Archive::ReadFile(absl::string_view path, uint64_t limit) const {
   ASSIGN_OR_RETURN(const Member* const member, Locate(path));
   if (member->size > limit) {
-    return absl::ResourceExhaustedError(absl::StrCat("\"", absl::CHexEscape(path), "\" in the archive has ", member->size, " bytes; at most ", limit));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("\"", absl::CHexEscape(path), "\" in the archive has ", member->size, " bytes; at most ", limit));
   }
   std::string bytes(static_cast<size_t>(member->size), '\0');
   RETURN_IF_ERROR(PReadAll(file_.get(), bytes.data(), bytes.size(), member->offset));

@@ -22,8 +22,8 @@ class Archive {
     uint64_t max_entries = 100'000;
   };
 
-  // Reads `fd` to its end. `temp`: a directory on the file system that shall hold the copy. INVALID_ARGUMENT, DATA_LOSS for
-  // bad archives, RESOURCE_EXHAUSTED beyond the limits.
+  // Reads `fd` to its end. `temp`: a directory on the file system that shall hold the copy. INVALID_ARGUMENT, DATA_LOSS
+  // for bad archives, RESOURCE_EXHAUSTED beyond the limits.
   static absl::StatusOr<Archive> Read(int fd, int temp, const Limits& limits, Call& call);
 
   // Whether there is a file (links inside the archive are followed).

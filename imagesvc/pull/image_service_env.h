@@ -97,9 +97,9 @@ class ImageServiceTest : public ::testing::Test {
   std::unique_ptr<ImageService> service_;
 };
 
-#define ASSERT_OK_STATUS(expr)             \
-  do {                                     \
-    const absl::Status ok_status_ = (expr); \
+#define ASSERT_OK_STATUS(expr)                  \
+  do {                                          \
+    const absl::Status ok_status_ = (expr);     \
     ASSERT_TRUE(ok_status_.ok()) << ok_status_; \
   } while (false)
 

@@ -19,11 +19,14 @@ namespace {
 
 constexpr size_t kMaxImages = 1000;
 
-std::string BlobPath(const Digest& digest) { return absl::StrCat("blobs/", digest.algorithm_name(), "/", digest.hex()); }
+std::string BlobPath(const Digest& digest) {
+  return absl::StrCat("blobs/", digest.algorithm_name(), "/", digest.hex());
+}
 
 absl::StatusOr<std::string> ReadBlob(const Archive& archive, const Digest& digest, uint64_t limit) {
   ASSIGN_OR_RETURN(std::string bytes, archive.ReadFile(BlobPath(digest), limit));
-  if (HashBytes(bytes, digest.algorithm()) != digest) return absl::DataLossError(absl::StrCat(digest.text(), " in the archive is damaged"));
+  if (HashBytes(bytes, digest.algorithm()) != digest)
+    return absl::DataLossError(absl::StrCat(digest.text(), " in the archive is damaged"));
   return bytes;
 }
 
@@ -43,8 +46,8 @@ class HashingSink final : public BlobSink {
 };
 
 // A layer at `path` of the archive; `digest` may be empty: then the diffID alone vouches for it.
-absl::StatusOr<LayerBlob> LayerAt(const std::shared_ptr<const Archive>& archive, const std::string& path, const Digest& digest,
-                                  const Digest& diff_id) {
+absl::StatusOr<LayerBlob> LayerAt(const std::shared_ptr<const Archive>& archive, const std::string& path,
+                                  const Digest& digest, const Digest& diff_id) {
   LayerBlob blob;
   blob.diff_id = diff_id;
   blob.digest = digest;
@@ -53,7 +56,8 @@ absl::StatusOr<LayerBlob> LayerAt(const std::shared_ptr<const Archive>& archive,
     if (digest.empty()) return archive->Stream(path, sink, call);
     HashingSink hashing(sink, digest.algorithm());
     RETURN_IF_ERROR(archive->Stream(path, hashing, call));
-    return hashing.Finish() == digest ? absl::OkStatus() : absl::DataLossError(absl::StrCat(digest.text(), " in the archive is damaged"));
+    return hashing.Finish() == digest ? absl::OkStatus()
+                                      : absl::DataLossError(absl::StrCat(digest.text(), " in the archive is damaged"));
   };
   return blob;
 }
@@ -146,7 +150,8 @@ class OciLayout {
 // manifest.json: [{"Config": path, "RepoTags": [name…], "Layers": [path…]}]
 class DockerArchive {
  public:
-  DockerArchive(std::shared_ptr<const Archive> archive, const Platform& host) : archive_(std::move(archive)), host_(host) {}
+  DockerArchive(std::shared_ptr<const Archive> archive, const Platform& host)
+      : archive_(std::move(archive)), host_(host) {}
 
   absl::StatusOr<std::vector<ImportedImage>> Read() {
     ASSIGN_OR_RETURN(const std::string body, archive_->ReadFile("manifest.json", kMaxManifestBytes));
@@ -174,10 +179,12 @@ class DockerArchive {
     plan.config_digest = HashBytes(plan.config_json);  // computed, never taken from a name (CVE-2014-9358)
     ASSIGN_OR_RETURN(plan.config, ParseConfig(plan.config_json), "config");
     if (plan.config.diff_ids.size() != layers.size() || layers.size() > kMaxLayers) {
-      return absl::InvalidArgumentError(absl::StrCat("the config names ", plan.config.diff_ids.size(), " layers, the archive ", layers.size()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("the config names ", plan.config.diff_ids.size(), " layers, the archive ", layers.size()));
     }
     if (PlatformScore(host_, plan.config.platform) < 0) {
-      return absl::FailedPreconditionError(absl::StrCat("an image for ", plan.config.platform.ToString(), "; this machine is ", host_.ToString()));
+      return absl::FailedPreconditionError(
+          absl::StrCat("an image for ", plan.config.platform.ToString(), "; this machine is ", host_.ToString()));
     }
     for (size_t i = 0; i < layers.size(); ++i) {
       ASSIGN_OR_RETURN(LayerBlob blob, LayerAt(archive_, layers[i], Digest(), plan.config.diff_ids[i]));
@@ -210,7 +217,8 @@ absl::Status AddDockerNames(const Archive& archive, std::vector<ImportedImage>& 
 
 absl::Status Rename(absl::string_view reference, std::vector<ImportedImage>& images) {
   if (images.size() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat("the archive has ", images.size(), " images; one name cannot be given to all"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the archive has ", images.size(), " images; one name cannot be given to all"));
   }
   ASSIGN_OR_RETURN(const Reference name, ParseReference(reference));
   if (name.has_digest()) return absl::InvalidArgumentError("an imported image cannot be named by a digest");
@@ -220,7 +228,8 @@ absl::Status Rename(absl::string_view reference, std::vector<ImportedImage>& ima
 
 }  // namespace
 
-absl::StatusOr<std::vector<ImportedImage>> ReadImages(std::shared_ptr<const Archive> archive, absl::string_view reference, const Platform& host) {
+absl::StatusOr<std::vector<ImportedImage>> ReadImages(std::shared_ptr<const Archive> archive,
+                                                      absl::string_view reference, const Platform& host) {
   const bool docker = archive->Has("manifest.json");
   if (!docker && !archive->Has("index.json")) {
     return absl::InvalidArgumentError("neither an OCI layout (index.json) nor a docker-archive (manifest.json)");

@@ -19,10 +19,11 @@ struct ImportedImage {
   std::vector<std::string> names;  // canonical; the id when the archive names none
 };
 
-// Reads the images of an OCI layout (image-layout.md 1.0) or a docker-archive (`docker save`, manifest.json). An archive that
-// is both is taken as OCI layout, with the names of both. Digests are verified as those of a registry are; of a docker-archive
-// only the layers' diffIDs are known. With `reference` the one image of the archive gets that name alone;
-// INVALID_ARGUMENT when there are several.
-absl::StatusOr<std::vector<ImportedImage>> ReadImages(std::shared_ptr<const Archive> archive, absl::string_view reference, const Platform& host);
+// Reads the images of an OCI layout (image-layout.md 1.0) or a docker-archive (`docker save`, manifest.json). An
+// archive that is both is taken as OCI layout, with the names of both. Digests are verified as those of a registry are;
+// of a docker-archive only the layers' diffIDs are known. With `reference` the one image of the archive gets that name
+// alone; INVALID_ARGUMENT when there are several.
+absl::StatusOr<std::vector<ImportedImage>> ReadImages(std::shared_ptr<const Archive> archive,
+                                                      absl::string_view reference, const Platform& host);
 
 }  // namespace berth

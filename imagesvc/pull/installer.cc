@@ -32,7 +32,8 @@ class SerialObserver {
 std::vector<size_t> BySize(const std::vector<LayerBlob>& layers) {
   std::vector<size_t> order(layers.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return layers[a].size_bytes > layers[b].size_bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return layers[a].size_bytes > layers[b].size_bytes; });
   return order;
 }
 
@@ -74,12 +75,14 @@ absl::StatusOr<std::vector<LayerHandle>> Installer::GetLayers(InstallPlan& plan,
   return layers;
 }
 
-absl::StatusOr<LayerHandle> Installer::AttributesLayer(const InstallPlan& plan, const std::vector<LayerHandle>& layers) {
+absl::StatusOr<LayerHandle> Installer::AttributesLayer(const InstallPlan& plan,
+                                                       const std::vector<LayerHandle>& layers) {
   const std::string key = AttributesKey(plan.config_digest.text());
   if (LayerHandle known = layers_.Find(key)) return known;
   std::vector<StackedLayer> stack;
   for (const LayerHandle& layer : layers) stack.push_back({layer->record()->id, &layer->record()->implicit_dirs});
-  ASSIGN_OR_RETURN(const std::vector<TarEntry> dirs, AttributesToRestore(snapshots_, stack), "attributes of parent directories");
+  ASSIGN_OR_RETURN(const std::vector<TarEntry> dirs, AttributesToRestore(snapshots_, stack),
+                   "attributes of parent directories");
   if (dirs.empty()) return LayerHandle();
   ASSIGN_OR_RETURN(const std::unique_ptr<PendingLayer> pending, snapshots_.Begin());
   for (const TarEntry& dir : dirs) {
@@ -108,7 +111,8 @@ absl::Status Installer::Install(InstallPlan plan, Call& call, PullObserver* obse
 }
 
 absl::Status Installer::Publish(const InstallPlan& plan, std::vector<LayerHandle> layers) {
-  const bool unpublished = std::any_of(layers.begin(), layers.end(), [](const LayerHandle& layer) { return !layer->published(); });
+  const bool unpublished =
+      std::any_of(layers.begin(), layers.end(), [](const LayerHandle& layer) { return !layer->published(); });
   if (unpublished) RETURN_IF_ERROR(snapshots_.Sync());
   RETURN_IF_ERROR(failpoint::Hit("image.pull.before_commit"));
   Catalog::Publication publication;

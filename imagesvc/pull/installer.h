@@ -24,19 +24,25 @@ struct InstallPlan {
   Digest config_digest;
   std::string config_json;
   ImageConfigFile config;
-  std::string manifest_digest;  // of the platform manifest; empty when there is none
+  std::string manifest_digest;                            // of the platform manifest; empty when there is none
   std::vector<std::pair<Digest, std::string>> documents;  // to keep next to the config: manifest, index
   std::vector<LayerBlob> layers;                          // bottom first
   std::vector<std::string> tags;                          // canonical
   std::vector<std::string> digests;
 };
 
-// The second half of a pull and of an import: gets the layers, then makes the image visible in one transaction, or not at all.
-// Also takes images away, so that both agree on which files are still wanted. Thread-safe.
+// The second half of a pull and of an import: gets the layers, then makes the image visible in one transaction, or not
+// at all. Also takes images away, so that both agree on which files are still wanted. Thread-safe.
 class Installer {
  public:
-  Installer(Snapshotter& snapshots, LayerStore& layers, ContentStore& content, Catalog& catalog, ImageMetrics* metrics, Log log)
-      : snapshots_(snapshots), layers_(layers), content_(content), catalog_(catalog), metrics_(metrics), log_(std::move(log)) {}
+  Installer(Snapshotter& snapshots, LayerStore& layers, ContentStore& content, Catalog& catalog, ImageMetrics* metrics,
+            Log log)
+      : snapshots_(snapshots),
+        layers_(layers),
+        content_(content),
+        catalog_(catalog),
+        metrics_(metrics),
+        log_(std::move(log)) {}
 
   absl::Status Install(InstallPlan plan, Call& call, PullObserver* observer);
   absl::Status Remove(absl::string_view reference) EXCLUDES(content_mutex_);

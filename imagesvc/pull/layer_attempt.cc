@@ -16,9 +16,13 @@ bool MayBeABadCopy(const absl::Status& status) {
 
 }  // namespace
 
-LayerAttempt::LayerAttempt(Snapshotter& snapshots, ContentStore* keep_blob_in, const LayerBlob& blob, const UnpackLimits& limits,
-                           std::function<void(uint64_t received)> progress)
-    : snapshots_(snapshots), keep_blob_in_(keep_blob_in), blob_(blob), limits_(limits), progress_(std::move(progress)) {}
+LayerAttempt::LayerAttempt(Snapshotter& snapshots, ContentStore* keep_blob_in, const LayerBlob& blob,
+                           const UnpackLimits& limits, std::function<void(uint64_t received)> progress)
+    : snapshots_(snapshots),
+      keep_blob_in_(keep_blob_in),
+      blob_(blob),
+      limits_(limits),
+      progress_(std::move(progress)) {}
 
 LayerAttempt::~LayerAttempt() = default;
 
@@ -70,7 +74,8 @@ absl::StatusOr<LayerRecord> LayerAttempt::Finish() {
 absl::StatusOr<LayerRecord> LayerAttempt::Complete() {
   ASSIGN_OR_RETURN(const Digest diff_id, unpacker_->Finish());
   if (diff_id != blob_.diff_id) {
-    return absl::DataLossError(absl::StrCat("unpacks to ", diff_id.text(), ", the image config says ", blob_.diff_id.text()));
+    return absl::DataLossError(
+        absl::StrCat("unpacks to ", diff_id.text(), ", the image config says ", blob_.diff_id.text()));
   }
   ASSIGN_OR_RETURN(AppliedLayer applied, pending_->Finish());
   if (kept_ != nullptr) RETURN_IF_ERROR(kept_->Commit(blob_.digest));

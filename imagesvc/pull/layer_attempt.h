@@ -15,10 +15,11 @@
 
 namespace berth {
 
-// The receiving end of one layer's blob: unpacks while the bytes arrive, and can start over when a host sent wrong ones.
+// The receiving end of one layer's blob: unpacks while the bytes arrive, and can start over when a host sent wrong
+// ones.
 //
-// A blob that cannot be decoded may be a bad copy or a bad image, and only its digest tells: such an error is held back until
-// the stream has been verified. One thread.
+// A blob that cannot be decoded may be a bad copy or a bad image, and only its digest tells: such an error is held back
+// until the stream has been verified. One thread.
 class LayerAttempt final : public BlobSink {
  public:
   LayerAttempt(Snapshotter& snapshots, ContentStore* keep_blob_in, const LayerBlob& blob, const UnpackLimits& limits,

@@ -20,7 +20,9 @@ constexpr uint64_t kProgressStep = uint64_t{256} << 10;
 HeldLayer::~HeldLayer() {
   if (published_) return;
   const absl::Status status = snapshots_.RemoveLayer(record_->id);
-  if (!status.ok()) log_.Warn("removing an unused layer failed; the next start does it", {{"layer", record_->diff_id}, {"error", status.message()}});
+  if (!status.ok())
+    log_.Warn("removing an unused layer failed; the next start does it",
+              {{"layer", record_->diff_id}, {"error", status.message()}});
 }
 
 // One layer on its way, and who waits for it.
@@ -49,8 +51,8 @@ struct LayerStore::Ticket::Flight {
   absl::StatusOr<LayerHandle> result GUARDED_BY(mutex) = absl::UnknownError("not done");
 };
 
-LayerStore::LayerStore(Snapshotter& snapshots, Catalog& catalog, ContentStore& content, ImageMetrics* metrics, LayerStoreOptions options,
-                       Log log)
+LayerStore::LayerStore(Snapshotter& snapshots, Catalog& catalog, ContentStore& content, ImageMetrics* metrics,
+                       LayerStoreOptions options, Log log)
     : snapshots_(snapshots),
       catalog_(catalog),
       content_(content),
@@ -183,7 +185,8 @@ absl::StatusOr<LayerHandle> LayerStore::Bring(Flight& flight) {
   };
   flight.Tell(LayerStage::kDownloading, 0);
   LayerAttempt attempt(snapshots_, options_.keep_blobs ? &content_ : nullptr, flight.blob, options_.limits, progress);
-  const std::string what = absl::StrCat("layer ", (flight.blob.digest.empty() ? flight.blob.diff_id : flight.blob.digest).text());
+  const std::string what =
+      absl::StrCat("layer ", (flight.blob.digest.empty() ? flight.blob.diff_id : flight.blob.digest).text());
   RETURN_IF_ERROR(attempt.Start(), what);
   RETURN_IF_ERROR(flight.blob.stream(attempt, flight.call), what);
   flight.Tell(LayerStage::kUnpacking, attempt.received());
@@ -198,43 +201,47 @@ absl::StatusOr<LayerHandle> LayerStore::Bring(Flight& flight) {
   return layer;
 }
 
-std::vector<LayerHandle> LayerStore::TakeExpired() {
-  std::vector<LayerHandle> expired;
+std::vector<LayerHandle> LayerStore::TakeUnneeded() {
+  std::vector<LayerHandle> unneeded;
   const absl::Time now = absl::Now();
   for (auto it = kept_.begin(); it != kept_.end();) {
-    if (it->first > now) {
+    if (it->first > now && !it->second->published()) {
       ++it;
       continue;
     }
-    expired.push_back(std::move(it->second));
+    unneeded.push_back(std::move(it->second));
     it = kept_.erase(it);
   }
-  return expired;
+  return unneeded;
 }
 
 void LayerStore::KeepForRetry(std::vector<LayerHandle> layers) {
   const absl::Time expiry = absl::Now() + options_.keep_for_retry;
-  std::vector<LayerHandle> dropped;  // outside the lock: that renames directories
+  DropUnneeded();
   MutexLock lock(mutex_);
-  dropped = TakeExpired();
   for (LayerHandle& layer : layers) {
     if (!layer->published()) kept_.emplace_back(expiry, std::move(layer));
   }
 }
 
 absl::Status LayerStore::Collect() {
-  std::vector<LayerHandle> dropped;
+  DropUnneeded();
   absl::StatusOr<std::vector<LayerId>> unused;
   {
     MutexLock lock(mutex_);
-    dropped = TakeExpired();
     for (auto it = live_.begin(); it != live_.end();) it = it->second.expired() ? live_.erase(it) : std::next(it);
-    unused = catalog_.ForgetUnusedLayers([this](const LayerRecord& layer) REQUIRES(mutex_) { return live_.count(layer.diff_id) > 0; });
+    unused = catalog_.ForgetUnusedLayers([this](const LayerRecord& layer)
+                                             REQUIRES(mutex_) { return live_.count(layer.diff_id) > 0; });
   }
-  dropped.clear();
   RETURN_IF_ERROR(unused);
   for (const LayerId layer : *unused) RETURN_IF_ERROR(snapshots_.RemoveLayer(layer));
   return absl::OkStatus();
+}
+
+void LayerStore::DropUnneeded() {
+  std::vector<LayerHandle> dropped;  // outside the lock: that renames directories
+  MutexLock lock(mutex_);
+  dropped = TakeUnneeded();
 }
 
 }  // namespace berth

@@ -25,8 +25,8 @@
 
 namespace berth {
 
-// A layer that is on this node and stays there while this is held. Unless an image that uses it was published meanwhile, the
-// layer goes with its last holder.
+// A layer that is on this node and stays there while this is held. Unless an image that uses it was published
+// meanwhile, the layer goes with its last holder.
 class HeldLayer {
  public:
   HeldLayer(Snapshotter& snapshots, std::shared_ptr<const LayerRecord> record, bool published, Log log)
@@ -52,7 +52,8 @@ struct LayerBlob {
   Digest diff_id;
   Digest digest;            // of the blob; empty when nobody said
   uint64_t size_bytes = 0;  // of the blob
-  // Streams the blob, its digest verified, from its first byte. Runs on another thread, possibly after its pull is gone.
+  // Streams the blob, its digest verified, from its first byte. Runs on another thread, possibly after its pull is
+  // gone.
   std::function<absl::Status(BlobSink& sink, Call& call)> stream;
 };
 
@@ -63,12 +64,13 @@ struct LayerStoreOptions {
   absl::Duration keep_for_retry = absl::Minutes(10);
 };
 
-// Brings layers to this node: each once, however many pulls want it at a time, and at most `max_parallel` at a time over all
-// pulls. A pull that gives up leaves the others alone; the work stops when nobody waits for it any more. Layers of a pull that
-// failed are kept for a while, so that its retry need not fetch them again. Thread-safe.
+// Brings layers to this node: each once, however many pulls want it at a time, and at most `max_parallel` at a time
+// over all pulls. A pull that gives up leaves the others alone; the work stops when nobody waits for it any more.
+// Layers of a pull that failed are kept for a while, so that its retry need not fetch them again. Thread-safe.
 class LayerStore {
  public:
-  LayerStore(Snapshotter& snapshots, Catalog& catalog, ContentStore& content, ImageMetrics* metrics, LayerStoreOptions options, Log log);
+  LayerStore(Snapshotter& snapshots, Catalog& catalog, ContentStore& content, ImageMetrics* metrics,
+             LayerStoreOptions options, Log log);
   ~LayerStore();
 
   using ProgressFn = std::function<void(const LayerProgress&)>;  // must not block or call back
@@ -102,6 +104,8 @@ class LayerStore {
   void KeepForRetry(std::vector<LayerHandle> layers);
   // Removes layers that no image, no lease and no holder needs.
   absl::Status Collect();
+  // Gives up what was kept for retries that did not come. Cheap.
+  void DropUnneeded() EXCLUDES(mutex_);
 
  private:
   using Flight = Ticket::Flight;
@@ -111,7 +115,8 @@ class LayerStore {
   void Run(const std::shared_ptr<Flight>& flight);
   absl::StatusOr<LayerHandle> Bring(Flight& flight);
   void Leave(Ticket& ticket);
-  std::vector<LayerHandle> TakeExpired() REQUIRES(mutex_);
+  // Of those kept for a retry: the expired, and those an image has taken over.
+  std::vector<LayerHandle> TakeUnneeded() REQUIRES(mutex_);
 
   Snapshotter& snapshots_;
   Catalog& catalog_;

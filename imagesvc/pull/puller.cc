@@ -42,7 +42,8 @@ absl::StatusOr<PullResult> Puller::Pull(const PullRequest& request, Call& call, 
     if (!absl::IsNotFound(present.status())) return present;  // else it was removed a moment ago
   }
 
-  ASSIGN_OR_RETURN(ResolvedManifest document, registry_->FetchManifest(AtDigest(reference, resolved.digest), request.auth, call));
+  ASSIGN_OR_RETURN(ResolvedManifest document,
+                   registry_->FetchManifest(AtDigest(reference, resolved.digest), request.auth, call));
   int fetches = 0;
   ASSIGN_OR_RETURN(Chosen chosen, Choose(reference, document, request.auth, call, 0, fetches), reference.ToString());
   if (metrics_ != nullptr) metrics_->PullStage("resolve", SecondsSince(start));
@@ -54,13 +55,14 @@ absl::StatusOr<PullResult> Puller::Pull(const PullRequest& request, Call& call, 
   return result;
 }
 
-absl::StatusOr<PullResult> Puller::Present(const std::string& image_id, const Reference& reference, const Digest& digest) {
+absl::StatusOr<PullResult> Puller::Present(const std::string& image_id, const Reference& reference,
+                                           const Digest& digest) {
   RETURN_IF_ERROR(catalog_.AddNames(image_id, TagsOf(reference), {reference.WithDigest(digest)}));
   return PullResult{image_id, digest.text(), true};
 }
 
-absl::StatusOr<Puller::Chosen> Puller::Choose(const Reference& reference, const ResolvedManifest& document, const RegistryAuth& auth,
-                                              Call& call, int depth, int& fetches) {
+absl::StatusOr<Puller::Chosen> Puller::Choose(const Reference& reference, const ResolvedManifest& document,
+                                              const RegistryAuth& auth, Call& call, int depth, int& fetches) {
   ASSIGN_OR_RETURN(const DocumentKind kind, ClassifyDocument(document.descriptor.media_type, document.body));
   absl::StatusOr<Chosen> chosen = absl::InternalError("unset");
   if (kind == DocumentKind::kManifest) {
@@ -74,25 +76,28 @@ absl::StatusOr<Puller::Chosen> Puller::Choose(const Reference& reference, const 
   return chosen;
 }
 
-absl::StatusOr<Puller::Chosen> Puller::ChooseFromIndex(const Reference& reference, const Index& index, const RegistryAuth& auth, Call& call,
-                                                       int depth, int& fetches) {
+absl::StatusOr<Puller::Chosen> Puller::ChooseFromIndex(const Reference& reference, const Index& index,
+                                                       const RegistryAuth& auth, Call& call, int depth, int& fetches) {
   if (depth >= kMaxIndexDepth) return absl::InvalidArgumentError("image indexes nested too deeply");
   RETURN_IF_ERROR(ChoosePlatform(index, host_));  // none at all: says which platforms there are
   absl::Status last = absl::OkStatus();
   for (const Descriptor& candidate : RankManifests(index, host_)) {
     if (++fetches > kMaxDocuments) return absl::InvalidArgumentError("too many manifests to try");
-    ASSIGN_OR_RETURN(ResolvedManifest document, registry_->FetchManifest(AtDigest(reference, candidate.digest), auth, call));
-    if (!candidate.media_type.empty()) document.descriptor.media_type = candidate.media_type;  // must agree with the body, too
+    ASSIGN_OR_RETURN(ResolvedManifest document,
+                     registry_->FetchManifest(AtDigest(reference, candidate.digest), auth, call));
+    if (!candidate.media_type.empty())
+      document.descriptor.media_type = candidate.media_type;  // must agree with the body, too
     absl::StatusOr<Chosen> chosen = Choose(reference, document, auth, call, depth + 1, fetches);
     // An entry for another platform after all, or nested index without one for us: the next may do.
-    if (chosen.ok() || !(absl::IsFailedPrecondition(chosen.status()) || absl::IsNotFound(chosen.status()))) return chosen;
+    if (chosen.ok() || !(absl::IsFailedPrecondition(chosen.status()) || absl::IsNotFound(chosen.status())))
+      return chosen;
     if (last.ok()) last = chosen.status();
   }
   return last;
 }
 
-absl::StatusOr<Puller::Chosen> Puller::ReadManifest(const Reference& reference, const ResolvedManifest& document, const RegistryAuth& auth,
-                                                    Call& call) {
+absl::StatusOr<Puller::Chosen> Puller::ReadManifest(const Reference& reference, const ResolvedManifest& document,
+                                                    const RegistryAuth& auth, Call& call) {
   Chosen chosen;
   ASSIGN_OR_RETURN(chosen.manifest, ParseManifest(document.descriptor.media_type, document.body));
   if (!chosen.manifest.IsImage()) {
@@ -100,14 +105,16 @@ absl::StatusOr<Puller::Chosen> Puller::ReadManifest(const Reference& reference, 
         absl::StrCat("not a container image: its config is of type \"", chosen.manifest.config.media_type, "\""));
   }
   for (const Descriptor& layer : chosen.manifest.layers) RETURN_IF_ERROR(LayerCompression(layer.media_type));
-  ASSIGN_OR_RETURN(chosen.config_json, ConfigBytes(reference, chosen.manifest.config, auth, call), "fetching the config");
+  ASSIGN_OR_RETURN(chosen.config_json, ConfigBytes(reference, chosen.manifest.config, auth, call),
+                   "fetching the config");
   ASSIGN_OR_RETURN(chosen.config, ParseConfig(chosen.config_json), "config");
   RETURN_IF_ERROR(CheckConfig(chosen.manifest, chosen.config, host_));
   chosen.manifest_digest = document.descriptor.digest;
   return chosen;
 }
 
-absl::StatusOr<std::string> Puller::ConfigBytes(const Reference& reference, const Descriptor& config, const RegistryAuth& auth, Call& call) {
+absl::StatusOr<std::string> Puller::ConfigBytes(const Reference& reference, const Descriptor& config,
+                                                const RegistryAuth& auth, Call& call) {
   absl::StatusOr<std::string> local = content_.Read(config.digest, kMaxConfigBytes);
   if (local.ok()) return local;
   return FetchSmallBlob(*registry_, reference, config, auth, call, kMaxConfigBytes);

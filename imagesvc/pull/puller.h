@@ -16,12 +16,13 @@
 
 namespace berth {
 
-// The recipe of a pull: reference → digest → manifest for this platform → config → layers → visible. Everything is verified
-// against the digest that named it. Runs on the caller's thread; layers on those of the LayerStore. Thread-safe.
+// The recipe of a pull: reference → digest → manifest for this platform → config → layers → visible. Everything is
+// verified against the digest that named it. Runs on the caller's thread; layers on those of the LayerStore.
+// Thread-safe.
 class Puller {
  public:
-  Puller(std::shared_ptr<RegistryClient> registry, ContentStore& content, Catalog& catalog, Installer& installer, Platform host,
-         ImageMetrics* metrics, Log log)
+  Puller(std::shared_ptr<RegistryClient> registry, ContentStore& content, Catalog& catalog, Installer& installer,
+         Platform host, ImageMetrics* metrics, Log log)
       : registry_(std::move(registry)),
         content_(content),
         catalog_(catalog),
@@ -43,12 +44,14 @@ class Puller {
 
   absl::StatusOr<PullResult> Present(const std::string& image_id, const Reference& reference, const Digest& digest);
   // Walks an index, nested ones too, to the first manifest whose config runs here.
-  absl::StatusOr<Chosen> Choose(const Reference& reference, const ResolvedManifest& document, const RegistryAuth& auth, Call& call,
-                                int depth, int& fetches);
-  absl::StatusOr<Chosen> ChooseFromIndex(const Reference& reference, const Index& index, const RegistryAuth& auth, Call& call, int depth,
-                                         int& fetches);
-  absl::StatusOr<Chosen> ReadManifest(const Reference& reference, const ResolvedManifest& document, const RegistryAuth& auth, Call& call);
-  absl::StatusOr<std::string> ConfigBytes(const Reference& reference, const Descriptor& config, const RegistryAuth& auth, Call& call);
+  absl::StatusOr<Chosen> Choose(const Reference& reference, const ResolvedManifest& document, const RegistryAuth& auth,
+                                Call& call, int depth, int& fetches);
+  absl::StatusOr<Chosen> ChooseFromIndex(const Reference& reference, const Index& index, const RegistryAuth& auth,
+                                         Call& call, int depth, int& fetches);
+  absl::StatusOr<Chosen> ReadManifest(const Reference& reference, const ResolvedManifest& document,
+                                      const RegistryAuth& auth, Call& call);
+  absl::StatusOr<std::string> ConfigBytes(const Reference& reference, const Descriptor& config,
+                                          const RegistryAuth& auth, Call& call);
   InstallPlan PlanOf(const Reference& reference, const Digest& digest, Chosen chosen, const RegistryAuth& auth);
 
   const std::shared_ptr<RegistryClient> registry_;

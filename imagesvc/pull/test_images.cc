@@ -59,16 +59,19 @@ TestImage::Layer ZstdLayer(const std::string& tar) { return {ZstdForTest(tar), S
 TestImage MakeImage(std::vector<TestImage::Layer> layers, const std::string& architecture, const std::string& extra) {
   TestImage image;
   image.layers = std::move(layers);
-  const auto quoted = [](std::string* out, const TestImage::Layer& layer) { absl::StrAppend(out, "\"", layer.diff_id, "\""); };
-  image.config_json = absl::StrCat(R"({"architecture":")", architecture, R"(","os":"linux","config":)", extra,
-                                   R"(,"rootfs":{"type":"layers","diff_ids":[)", absl::StrJoin(image.layers, ",", quoted), "]}}");
+  const auto quoted = [](std::string* out, const TestImage::Layer& layer) {
+    absl::StrAppend(out, "\"", layer.diff_id, "\"");
+  };
+  image.config_json =
+      absl::StrCat(R"({"architecture":")", architecture, R"(","os":"linux","config":)", extra,
+                   R"(,"rootfs":{"type":"layers","diff_ids":[)", absl::StrJoin(image.layers, ",", quoted), "]}}");
   image.config_digest = Sha(image.config_json);
   const auto descriptor = [](std::string* out, const TestImage::Layer& layer) {
     absl::StrAppend(out, DescriptorJson(LayerType(layer.blob), layer.blob));
   };
   image.manifest_json = absl::StrCat(R"({"schemaVersion":2,"mediaType":")", kManifestType, R"(","config":)",
-                                     DescriptorJson("application/vnd.oci.image.config.v1+json", image.config_json), R"(,"layers":[)",
-                                     absl::StrJoin(image.layers, ",", descriptor), "]}");
+                                     DescriptorJson("application/vnd.oci.image.config.v1+json", image.config_json),
+                                     R"(,"layers":[)", absl::StrJoin(image.layers, ",", descriptor), "]}");
   image.manifest_digest = Sha(image.manifest_json);
   return image;
 }
@@ -79,7 +82,8 @@ std::string MakeIndex(const std::vector<std::pair<TestImage, std::string>>& imag
     descriptor.pop_back();
     absl::StrAppend(out, descriptor, R"(,"platform":{"os":"linux","architecture":")", item.second, "\"}}");
   };
-  return absl::StrCat(R"({"schemaVersion":2,"mediaType":")", kIndexType, R"(","manifests":[)", absl::StrJoin(images, ",", entry), "]}");
+  return absl::StrCat(R"({"schemaVersion":2,"mediaType":")", kIndexType, R"(","manifests":[)",
+                      absl::StrJoin(images, ",", entry), "]}");
 }
 
 void Serve(FakeContent& content, const std::string& repository, const std::string& tag, const TestImage& image) {
@@ -93,7 +97,8 @@ std::string OciLayoutTar(const TestImage& image, const std::string& annotations_
   tar.File("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
   std::string descriptor = DescriptorJson(kManifestType, image.manifest_json);
   descriptor.pop_back();
-  tar.File("index.json", absl::StrCat(R"({"schemaVersion":2,"manifests":[)", descriptor, R"(,"annotations":)", annotations_json, "}]}"));
+  tar.File("index.json", absl::StrCat(R"({"schemaVersion":2,"manifests":[)", descriptor, R"(,"annotations":)",
+                                      annotations_json, "}]}"));
   tar.Dir("blobs").Dir("blobs/sha256");
   tar.File(BlobPath(image.manifest_digest), image.manifest_json).File(BlobPath(image.config_digest), image.config_json);
   for (const TestImage::Layer& layer : image.layers) tar.File(BlobPath(Sha(layer.blob)), layer.blob);
@@ -110,8 +115,9 @@ std::string DockerArchiveTar(const TestImage& image, const std::vector<std::stri
   const std::string config = image.config_digest.substr(7) + ".json";
   tar.File(config, image.config_json);
   const auto quoted = [](std::string* out, const std::string& tag) { absl::StrAppend(out, "\"", tag, "\""); };
-  tar.File("manifest.json", absl::StrCat(R"([{"Config":")", config, R"(","RepoTags":[)", absl::StrJoin(tags, ",", quoted), R"(],"Layers":[)",
-                                         absl::StrJoin(paths, ","), "]}]"));
+  tar.File("manifest.json",
+           absl::StrCat(R"([{"Config":")", config, R"(","RepoTags":[)", absl::StrJoin(tags, ",", quoted),
+                        R"(],"Layers":[)", absl::StrJoin(paths, ","), "]}]"));
   return tar.Finish();
 }
 

@@ -29,7 +29,8 @@ TestImage::Layer GzipLayer(const std::string& tar);
 TestImage::Layer ZstdLayer(const std::string& tar);
 
 // `extra`: members of the config's "config" object, as JSON text.
-TestImage MakeImage(std::vector<TestImage::Layer> layers, const std::string& architecture = "amd64", const std::string& extra = "{}");
+TestImage MakeImage(std::vector<TestImage::Layer> layers, const std::string& architecture = "amd64",
+                    const std::string& extra = "{}");
 // {"digest", "architecture"} of manifests → an index.
 std::string MakeIndex(const std::vector<std::pair<TestImage, std::string>>& images);
 

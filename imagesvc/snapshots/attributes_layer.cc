@@ -48,7 +48,8 @@ absl::StatusOr<Seen> Look(int root, const std::string& path, UniqueFd* found) {
     absl::StatusOr<UniqueFd> next = OpenAt(at.get(), std::string(part), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!next.ok()) {
       struct stat st;
-      if (fstatat(at.get(), std::string(part).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) return Seen::kHidden;  // a file, a whiteout
+      if (fstatat(at.get(), std::string(part).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return Seen::kHidden;  // a file, a whiteout
       if (errno != ENOENT) return next.status();
       return opaque ? Seen::kHidden : Seen::kAbsent;
     }
@@ -63,7 +64,8 @@ absl::Status ReadXattrs(int fd, TarEntry& entry) {
   char names[65536];
   const ssize_t size = flistxattr(fd, names, sizeof names);
   if (size < 0) return errno == EOPNOTSUPP ? absl::OkStatus() : ErrnoStatus(errno, "listing attributes");
-  for (const absl::string_view name : absl::StrSplit(absl::string_view(names, static_cast<size_t>(size)), '\0', absl::SkipEmpty())) {
+  for (const absl::string_view name :
+       absl::StrSplit(absl::string_view(names, static_cast<size_t>(size)), '\0', absl::SkipEmpty())) {
     if (absl::StartsWith(name, "trusted.overlay.") || name == "security.selinux") continue;
     char value[65536];
     const ssize_t got = fgetxattr(fd, std::string(name).c_str(), value, sizeof value);
@@ -96,8 +98,8 @@ class Restorer {
  public:
   explicit Restorer(std::vector<OpenLayer> layers) : layers_(std::move(layers)) {}
 
-  // What `path` should look like in the whole image, from the topmost layer that has an entry for it. `restore` is set when
-  // a layer above that one covers it with a directory of no entry.
+  // What `path` should look like in the whole image, from the topmost layer that has an entry for it. `restore` is set
+  // when a layer above that one covers it with a directory of no entry.
   absl::StatusOr<std::optional<TarEntry>> Effective(const std::string& path, bool* restore) const {
     *restore = false;
     bool covered = false;
@@ -152,9 +154,11 @@ absl::Status AddWithParents(const Restorer& restorer, const std::string& path, s
 
 }  // namespace
 
-absl::StatusOr<std::vector<TarEntry>> AttributesToRestore(const Snapshotter& snapshots, const std::vector<StackedLayer>& layers) {
+absl::StatusOr<std::vector<TarEntry>> AttributesToRestore(const Snapshotter& snapshots,
+                                                          const std::vector<StackedLayer>& layers) {
   std::set<std::string> candidates;
-  for (size_t i = 1; i < layers.size(); ++i) candidates.insert(layers[i].implicit_dirs->begin(), layers[i].implicit_dirs->end());
+  for (size_t i = 1; i < layers.size(); ++i)
+    candidates.insert(layers[i].implicit_dirs->begin(), layers[i].implicit_dirs->end());
   std::vector<TarEntry> entries;
   if (candidates.empty()) return entries;
   std::vector<OpenLayer> open;

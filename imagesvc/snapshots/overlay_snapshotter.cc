@@ -32,8 +32,9 @@ class OverlaySnapshotter::Pending final : public PendingLayer {
       : store_(store), name_(std::move(name)), id_(id), sink_(std::move(root), DirectorySinkOptions{}) {}
 
   ~Pending() override {
-    // A failure leaves it in the temporary directory, where the next start sweeps.
-    if (!name_.empty()) store_.trash_.Discard(store_.temp_, name_).IgnoreError();
+    if (name_.empty()) return;
+    const absl::Status status = store_.trash_.Discard(store_.temp_, name_);
+    if (!status.ok()) store_.log_.Warn("an unfinished layer stays until the next start", {{"error", status.message()}});
   }
 
   TarSink& sink() override { return sink_; }
@@ -54,14 +55,22 @@ class OverlaySnapshotter::Pending final : public PendingLayer {
   DirectorySink sink_;
 };
 
-OverlaySnapshotter::OverlaySnapshotter(std::string dir, UniqueFd layers, UniqueFd roots, int temp, Trash& trash)
-    : dir_(std::move(dir)), layers_(std::move(layers)), roots_(std::move(roots)), temp_(temp), trash_(trash) {}
+OverlaySnapshotter::OverlaySnapshotter(std::string dir, UniqueFd layers, UniqueFd roots, int temp, Trash& trash,
+                                       Log log)
+    : dir_(std::move(dir)),
+      layers_(std::move(layers)),
+      roots_(std::move(roots)),
+      temp_(temp),
+      trash_(trash),
+      log_(std::move(log)) {}
 
-absl::StatusOr<std::unique_ptr<OverlaySnapshotter>> OverlaySnapshotter::Open(const std::string& dir, int temp, Trash& trash) {
+absl::StatusOr<std::unique_ptr<OverlaySnapshotter>> OverlaySnapshotter::Open(const std::string& dir, int temp,
+                                                                             Trash& trash, Log log) {
   ASSIGN_OR_RETURN(UniqueFd layers, MakeDirs(absl::StrCat(dir, "/layers"), 0700));
   ASSIGN_OR_RETURN(UniqueFd roots, MakeDirs(absl::StrCat(dir, "/roots"), 0700));
   if (mkdirat(layers.get(), "0", 0755) != 0 && errno != EEXIST) return ErrnoStatus(errno, "making the empty layer");
-  std::unique_ptr<OverlaySnapshotter> store(new OverlaySnapshotter(dir, std::move(layers), std::move(roots), temp, trash));
+  std::unique_ptr<OverlaySnapshotter> store(
+      new OverlaySnapshotter(dir, std::move(layers), std::move(roots), temp, trash, std::move(log)));
   ASSIGN_OR_RETURN(const std::vector<LayerId> present, store->ListLayers());
   for (const LayerId id : present) store->ReserveIds(id);
   return store;
@@ -77,7 +86,8 @@ absl::StatusOr<std::unique_ptr<PendingLayer>> OverlaySnapshotter::Begin() {
   return std::make_unique<Pending>(*this, std::move(name), id, std::move(root));
 }
 
-// One syncfs instead of two calls per file: a layer has tens of thousands of them, and their data is mostly on its way already.
+// One syncfs instead of two calls per file: a layer has tens of thousands of them, and their data is mostly on its way
+// already.
 absl::Status OverlaySnapshotter::Sync() {
   return syncfs(layers_.get()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "syncing layers");
 }
@@ -118,7 +128,8 @@ absl::Status OverlaySnapshotter::MakeUpper(int root, LayerId root_layer) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<RootfsRecipe> OverlaySnapshotter::Prepare(absl::string_view owner, const std::vector<LayerId>& layers, LayerId root_layer) {
+absl::StatusOr<RootfsRecipe> OverlaySnapshotter::Prepare(absl::string_view owner, const std::vector<LayerId>& layers,
+                                                         LayerId root_layer) {
   RETURN_IF_ERROR(CheckOwner(owner));
   const std::string name(owner);
   if (mkdirat(roots_.get(), name.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(errno, "making a root");
@@ -144,7 +155,8 @@ absl::StatusOr<std::vector<std::string>> OverlaySnapshotter::ListOwners() const 
 
 absl::StatusOr<WritableSize> OverlaySnapshotter::MeasureWritable(absl::string_view owner) const {
   RETURN_IF_ERROR(CheckOwner(owner));
-  ASSIGN_OR_RETURN(const UniqueFd upper, OpenBeneath(roots_.get(), absl::StrCat(owner, "/upper"), O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const UniqueFd upper,
+                   OpenBeneath(roots_.get(), absl::StrCat(owner, "/upper"), O_RDONLY | O_DIRECTORY));
   return MeasureTree(upper.get());
 }
 

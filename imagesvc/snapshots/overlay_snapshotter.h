@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "imagesvc/snapshots/snapshotter.h"
 #include "imagesvc/snapshots/trash.h"
 
@@ -22,14 +23,16 @@ namespace berth {
 class OverlaySnapshotter final : public Snapshotter {
  public:
   // `dir`: absolute. `temp` and `trash` are of the same file system and outlive the snapshotter.
-  static absl::StatusOr<std::unique_ptr<OverlaySnapshotter>> Open(const std::string& dir, int temp, Trash& trash);
+  static absl::StatusOr<std::unique_ptr<OverlaySnapshotter>> Open(const std::string& dir, int temp, Trash& trash,
+                                                                  Log log);
 
   absl::StatusOr<std::unique_ptr<PendingLayer>> Begin() override;
   absl::Status Sync() override;
   absl::StatusOr<std::vector<LayerId>> ListLayers() const override;
   absl::StatusOr<UniqueFd> OpenLayer(LayerId layer) const override;
   absl::Status RemoveLayer(LayerId layer) override;
-  absl::StatusOr<RootfsRecipe> Prepare(absl::string_view owner, const std::vector<LayerId>& layers, LayerId root_layer) override;
+  absl::StatusOr<RootfsRecipe> Prepare(absl::string_view owner, const std::vector<LayerId>& layers,
+                                       LayerId root_layer) override;
   absl::Status Release(absl::string_view owner) override;
   absl::StatusOr<std::vector<std::string>> ListOwners() const override;
   absl::StatusOr<WritableSize> MeasureWritable(absl::string_view owner) const override;
@@ -40,7 +43,7 @@ class OverlaySnapshotter final : public Snapshotter {
  private:
   class Pending;
 
-  OverlaySnapshotter(std::string dir, UniqueFd layers, UniqueFd roots, int temp, Trash& trash);
+  OverlaySnapshotter(std::string dir, UniqueFd layers, UniqueFd roots, int temp, Trash& trash, Log log);
   absl::Status MakeUpper(int root, LayerId root_layer) const;
 
   const std::string dir_;
@@ -48,6 +51,7 @@ class OverlaySnapshotter final : public Snapshotter {
   const UniqueFd roots_;
   const int temp_;
   Trash& trash_;
+  const Log log_;
   std::atomic<LayerId> next_{1};
 };
 

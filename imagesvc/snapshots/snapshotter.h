@@ -15,7 +15,8 @@
 
 namespace berth {
 
-// Names a layer on disk. Never reused: short, because all lower directories of a container go into one mount option page.
+// Names a layer on disk. Never reused: short, because all lower directories of a container go into one mount option
+// page.
 using LayerId = uint64_t;
 
 // A layer that is being unpacked. Dropped without Commit, it is discarded.
@@ -34,8 +35,8 @@ struct WritableSize {
   uint64_t inodes = 0;
 };
 
-// How layers and container roots are kept on disk. Knows no image, no digest and no lease: who holds what is the catalog's.
-// Thread-safe. (Next to overlay directories a store of EROFS files can stand behind the same interface.)
+// How layers and container roots are kept on disk. Knows no image, no digest and no lease: who holds what is the
+// catalog's. Thread-safe. (Next to overlay directories a store of EROFS files can stand behind the same interface.)
 class Snapshotter {
  public:
   virtual ~Snapshotter() = default;
@@ -49,9 +50,10 @@ class Snapshotter {
   // OK when it is not there. Returns before the space is free.
   virtual absl::Status RemoveLayer(LayerId layer) = 0;
 
-  // Makes (or finds) the root of `owner` over `layers`, bottom first, of which may be none and some twice. Its top directory
-  // looks like that of `root_layer`, unless 0.
-  virtual absl::StatusOr<RootfsRecipe> Prepare(absl::string_view owner, const std::vector<LayerId>& layers, LayerId root_layer) = 0;
+  // Makes (or finds) the root of `owner` over `layers`, bottom first, of which may be none and some twice. Its top
+  // directory looks like that of `root_layer`, unless 0.
+  virtual absl::StatusOr<RootfsRecipe> Prepare(absl::string_view owner, const std::vector<LayerId>& layers,
+                                               LayerId root_layer) = 0;
   // Removes the root of `owner` before it returns. OK when there is none.
   virtual absl::Status Release(absl::string_view owner) = 0;
   virtual absl::StatusOr<std::vector<std::string>> ListOwners() const = 0;

@@ -89,8 +89,11 @@ absl::StatusOr<std::unique_ptr<Trash>> Trash::Open(const std::string& dir, Log l
 Trash::Trash(UniqueFd dir, Log log) : dir_(std::move(dir)), log_(std::move(log)), thread_([this] { Run(); }) {}
 
 Trash::~Trash() {
-  stop_ = true;
-  Wake();
+  {
+    MutexLock lock(mutex_);
+    stop_ = true;
+    changed_.NotifyAll();
+  }
   thread_.join();
 }
 
@@ -126,11 +129,14 @@ void Trash::Drain() {
 }
 
 void Trash::Run() {
-  // Of this thread alone (man 2 setpriority, notes): removal is nobody's hurry. Failure leaves it as fast as the others.
-  if (setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 10) != 0) log_.Debug("trash runs at normal priority");
+  // Of this thread alone (man 2 setpriority, notes): removal is nobody's hurry. Failure leaves it as fast as the
+  // others.
+  if (setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 10) != 0)
+    log_.Debug("trash runs at normal priority");
   const std::function<bool()> pause = [this] {
-    absl::SleepFor(kPause);
-    return !stop_.load();
+    MutexLock lock(mutex_);
+    if (!stop_) changed_.WaitUntil(mutex_, absl::Now() + kPause);
+    return !stop_;
   };
   while (!stop_) {
     uint64_t round = 0;
@@ -143,7 +149,8 @@ void Trash::Run() {
     if (!names.ok()) log_.Warn("listing the trash failed", {{"error", names.status().message()}});
     for (size_t i = 0; names.ok() && i < names->size() && !stop_; ++i) {
       const absl::Status status = RemoveTreeBounded(dir_.get(), (*names)[i], pause);
-      if (!status.ok() && !stop_) log_.Warn("removing from the trash failed; tried again later", {{"error", status.message()}});
+      if (!status.ok() && !stop_)
+        log_.Warn("removing from the trash failed; tried again later", {{"error", status.message()}});
     }
     MutexLock lock(mutex_);
     done_ = round;

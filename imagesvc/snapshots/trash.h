@@ -15,9 +15,9 @@
 
 namespace berth {
 
-// Where directory trees go to be removed. Discarding is a rename: it takes no time and, once it happened, the tree can not be
-// seen half removed. A thread of low priority removes what lies here, in small steps with pauses: on ext4 a mass delete
-// makes the creation of files slow for minutes. What a crash left is removed after the next start.
+// Where directory trees go to be removed. Discarding is a rename: it takes no time and, once it happened, the tree can
+// not be seen half removed. A thread of low priority removes what lies here, in small steps with pauses: on ext4 a mass
+// delete makes the creation of files slow for minutes. What a crash left is removed after the next start.
 class Trash {
  public:
   static absl::StatusOr<std::unique_ptr<Trash>> Open(const std::string& dir, Log log);
@@ -47,9 +47,9 @@ class Trash {
   std::thread thread_;
 };
 
-// Removes `name` in `dir`, however deep, with a bounded number of descriptors: what lies deeper than 64 is first moved up into
-// `dir` under a new name. Never crosses into another file system. `pause`: called every few hundred removals; false stops
-// with CANCELLED.
+// Removes `name` in `dir`, however deep, with a bounded number of descriptors: what lies deeper than 64 is first moved
+// up into `dir` under a new name. Never crosses into another file system. `pause`: called every few hundred removals;
+// false stops with CANCELLED.
 absl::Status RemoveTreeBounded(int dir, const std::string& name, const std::function<bool()>& pause);
 
 }  // namespace berth

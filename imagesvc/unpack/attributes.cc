@@ -44,7 +44,8 @@ absl::Status SetXattrs(int fd, const std::string& fd_path, const TarEntry& entry
   for (const auto& [name, value] : entry.xattrs) {
     if (name == "security.selinux") continue;
     if (absl::StartsWith(name, "trusted.overlay.")) {
-      return absl::InvalidArgumentError(absl::StrCat("attribute ", absl::CHexEscape(name), " is not allowed in a layer"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("attribute ", absl::CHexEscape(name), " is not allowed in a layer"));
     }
     if (absl::StartsWith(name, "user.") && !CanHaveUserXattrs(entry.type)) continue;  // man 7 xattr: EPERM there
     const int result = fd_path.empty() ? fsetxattr(fd, name.c_str(), value.data(), value.size(), 0)
@@ -69,12 +70,14 @@ absl::Status SetFileAttributes(int fd, const TarEntry& entry, uint64_t* xattrs_d
 
 absl::Status SetNodeAttributes(int dir, const std::string& name, const TarEntry& entry, uint64_t* xattrs_dropped) {
   ASSIGN_OR_RETURN(const UniqueFd node, OpenAt(dir, name, O_PATH | O_NOFOLLOW));
-  if (fchownat(node.get(), "", entry.uid, entry.gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0) return ErrnoStatus(errno, "chown");
+  if (fchownat(node.get(), "", entry.uid, entry.gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0)
+    return ErrnoStatus(errno, "chown");
   const std::string fd_path = absl::StrCat("/proc/self/fd/", node.get());
   // An O_PATH descriptor has no fchmod; its entry in /proc leads to this very inode (proc(5)).
   if (entry.type != TarType::kSymlink && chmod(fd_path.c_str(), entry.mode) != 0) return ErrnoStatus(errno, "chmod");
   if (!entry.xattrs.empty()) RETURN_IF_ERROR(SetXattrs(-1, fd_path, entry, xattrs_dropped));
-  if (utimensat(dir, name.c_str(), TimesOf(entry).value, AT_SYMLINK_NOFOLLOW) != 0) return ErrnoStatus(errno, "setting times");
+  if (utimensat(dir, name.c_str(), TimesOf(entry).value, AT_SYMLINK_NOFOLLOW) != 0)
+    return ErrnoStatus(errno, "setting times");
   return absl::OkStatus();
 }
 

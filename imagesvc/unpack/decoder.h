@@ -15,8 +15,8 @@ class Decoder : public ByteSink {
   virtual absl::Status Finish() = 0;
 };
 
-// RFC 1952 by ISA-L: any number of members one after the other, CRC and length of each verified; zero padding at the end is
-// accepted, other garbage is DATA_LOSS.
+// RFC 1952 by ISA-L: any number of members one after the other, CRC and length of each verified; zero padding at the
+// end is accepted, other garbage is DATA_LOSS.
 std::unique_ptr<Decoder> NewGzipDecoder(ByteSink& out);
 // RFC 8878 by libzstd: frames one after the other, skippable ones too; windows of at most 128 MiB.
 std::unique_ptr<Decoder> NewZstdDecoder(ByteSink& out);

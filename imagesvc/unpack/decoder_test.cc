@@ -75,7 +75,8 @@ absl::Status Decode(const std::string& bytes, std::string& out, size_t piece = 1
   Collect sink;
   const std::unique_ptr<Decoder> decoder = NewDetectingDecoder(sink);
   absl::Status status;
-  for (size_t at = 0; status.ok() && at < bytes.size(); at += piece) status = decoder->Write(absl::string_view(bytes).substr(at, piece));
+  for (size_t at = 0; status.ok() && at < bytes.size(); at += piece)
+    status = decoder->Write(absl::string_view(bytes).substr(at, piece));
   if (status.ok()) status = decoder->Finish();
   out = sink.all;
   return status;

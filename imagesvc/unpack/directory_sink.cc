@@ -27,7 +27,8 @@ constexpr uint64_t kSpaceCheckEvery = uint64_t{64} << 20;
 bool IsWhiteout(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rdev == 0; }
 
 absl::Status SetOpaque(int dir) {
-  return fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "marking opaque");
+  return fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) == 0 ? absl::OkStatus()
+                                                                  : ErrnoStatus(errno, "marking opaque");
 }
 
 }  // namespace
@@ -65,7 +66,8 @@ absl::Status DirectorySink::OnRoot(const TarEntry& entry) {
   return SetDirectory(tree_.root(), entry);
 }
 
-absl::StatusOr<DirectorySink::Parent> DirectorySink::OpenParent(const std::vector<absl::string_view>& parts, bool make) {
+absl::StatusOr<DirectorySink::Parent> DirectorySink::OpenParent(const std::vector<absl::string_view>& parts,
+                                                                bool make) {
   Parent parent;
   parent.name = std::string(parts.back());
   // Members of one directory follow each other: most entries have the parent of the entry before.
@@ -108,8 +110,8 @@ absl::Status DirectorySink::Apply(const Parent& parent, const TarEntry& entry) {
   return absl::InternalError("unreachable");
 }
 
-// A whiteout hides what lower layers have. What this layer has at the name stays (layer.md): a file hides the lower one by
-// itself, a directory must not be merged with the lower one.
+// A whiteout hides what lower layers have. What this layer has at the name stays (layer.md): a file hides the lower one
+// by itself, a directory must not be merged with the lower one.
 absl::Status DirectorySink::Whiteout(const Parent& parent, const std::string& hidden) {
   Node* const here = LayerTree::Child(*parent.node, hidden);
   if (here != nullptr && !here->is_link) return MarkOpaque(*here);
@@ -133,7 +135,8 @@ absl::Status DirectorySink::Directory(const Parent& parent, const TarEntry& entr
   return SetDirectory(*dir, entry);
 }
 
-absl::StatusOr<LayerTree::Node*> DirectorySink::MakeDirectory(Node& dir, int dir_fd, const std::string& name, bool replace) {
+absl::StatusOr<LayerTree::Node*> DirectorySink::MakeDirectory(Node& dir, int dir_fd, const std::string& name,
+                                                              bool replace) {
   bool over_whiteout = false;
   if (mkdirat(dir_fd, name.c_str(), 0700) != 0) {
     if (errno != EEXIST) return ErrnoStatus(errno, "making a directory");
@@ -223,13 +226,15 @@ absl::Status DirectorySink::Hardlink(const Parent& parent, const TarEntry& entry
   ASSIGN_OR_RETURN(const std::vector<absl::string_view> parts, SplitEntryPath(entry.link_target), "hard link");
   if (parts.empty()) return absl::InvalidArgumentError("a hard link to the root");
   ASSIGN_OR_RETURN(const Parent source, OpenParent(parts, false), "hard link");
-  if (source.node == parent.node && source.name == parent.name) return absl::InvalidArgumentError("a hard link to itself");
+  if (source.node == parent.node && source.name == parent.name)
+    return absl::InvalidArgumentError("a hard link to itself");
   struct stat from;
   if (fstatat(source.fd->get(), source.name.c_str(), &from, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return absl::InvalidArgumentError("a hard link to what is not in this layer");
     return ErrnoStatus(errno, "hard link");
   }
-  if (S_ISDIR(from.st_mode) || IsWhiteout(from)) return absl::InvalidArgumentError("a hard link to a directory or a whiteout");
+  if (S_ISDIR(from.st_mode) || IsWhiteout(from))
+    return absl::InvalidArgumentError("a hard link to a directory or a whiteout");
   struct stat to;
   if (fstatat(parent.fd->get(), parent.name.c_str(), &to, AT_SYMLINK_NOFOLLOW) == 0) {
     if (to.st_ino == from.st_ino && to.st_dev == from.st_dev) return absl::OkStatus();
@@ -266,7 +271,8 @@ absl::Status DirectorySink::Special(const Parent& parent, const TarEntry& entry)
   mode_t kind = S_IFIFO;
   if (entry.type == TarType::kCharDevice) kind = S_IFCHR;
   if (entry.type == TarType::kBlockDevice) kind = S_IFBLK;
-  if (kind == S_IFCHR && device == 0) return absl::InvalidArgumentError("a 0:0 character device: that is a whiteout on disk");
+  if (kind == S_IFCHR && device == 0)
+    return absl::InvalidArgumentError("a 0:0 character device: that is a whiteout on disk");
   if (!options_.may_own) return absl::OkStatus();
   int made = mknodat(parent.fd->get(), parent.name.c_str(), kind | 0600, device);
   if (made != 0 && errno == EEXIST) {

@@ -14,26 +14,26 @@
 namespace berth {
 
 struct DirectorySinkOptions {
-  uint64_t tree_memory = uint64_t{256} << 20;   // for directories and links of one layer
+  uint64_t tree_memory = uint64_t{256} << 20;  // for directories and links of one layer
   uint64_t disk_reserve = uint64_t{64} << 20;  // bytes that stay free on the file system: metadata must still fit
-  bool may_own = true;  // false only in fuzzing without root: owners and devices are left out
+  bool may_own = true;                         // false only in fuzzing without root: owners and devices are left out
 };
 
 struct AppliedLayer {
   uint64_t entries = 0;
   uint64_t disk_bytes = 0;  // blocks of 4 KiB that files and directories take
   uint64_t inodes = 0;
-  uint64_t xattrs_dropped = 0;  // the file system has no such attributes
+  uint64_t xattrs_dropped = 0;             // the file system has no such attributes
   bool root_explicit = false;              // the root has an entry; otherwise its attributes are not the layer's
   std::vector<std::string> implicit_dirs;  // made because something lies in them: their attributes are not the layer's
 };
 
 // Makes an overlayfs lower directory of one layer (OCI image-spec "layer.md"): whiteouts become 0:0 character devices,
-// opaque markers trusted.overlay.opaque, each in constant time and wherever they stand in the archive. The directory must
-// be new, empty and ours alone. Needs root. Everything happens by descriptor; see LayerTree. One thread.
+// opaque markers trusted.overlay.opaque, each in constant time and wherever they stand in the archive. The directory
+// must be new, empty and ours alone. Needs root. Everything happens by descriptor; see LayerTree. One thread.
 //
-// An entry replaces an earlier one of its name, except that a directory keeps its content; hardlinks lead to entries of the
-// same layer. Directories get modes and times in Finish, until when they are 0700.
+// An entry replaces an earlier one of its name, except that a directory keeps its content; hardlinks lead to entries of
+// the same layer. Directories get modes and times in Finish, until when they are 0700.
 class DirectorySink final : public TarSink {
  public:
   DirectorySink(UniqueFd root, DirectorySinkOptions options);
@@ -74,7 +74,7 @@ class DirectorySink final : public TarSink {
   const DirectorySinkOptions options_;
   LayerTree tree_;
   AppliedLayer applied_;
-  UniqueFd file_;       // the file being written
+  UniqueFd file_;  // the file being written
   TarEntry file_entry_;
   uint64_t unchecked_bytes_ = 0;
   std::string last_dir_;  // the parent path of the entry before, and where it led

@@ -69,7 +69,7 @@ class DirectorySinkTest : public ::testing::Test {
 
   std::string P(const std::string& path) const { return temp_ + "/fs/" + path; }
   struct stat Stat(const std::string& path) {
-    struct stat st{};
+    struct stat st {};
     EXPECT_EQ(lstat(P(path).c_str(), &st), 0) << path << ": " << strerror(errno);
     return st;
   }
@@ -99,17 +99,22 @@ class DirectorySinkTest : public ::testing::Test {
   std::string temp_;
 };
 
-#define ASSERT_OK(expr)                 \
-  do {                                  \
-    const absl::Status s_ = (expr);     \
-    ASSERT_TRUE(s_.ok()) << s_;         \
+#define ASSERT_OK(expr)             \
+  do {                              \
+    const absl::Status s_ = (expr); \
+    ASSERT_TRUE(s_.ok()) << s_;     \
   } while (false)
 
 TEST_F(DirectorySinkTest, MakesEveryKindWithItsMetadata) {
   TarWriter tar;
   tar.Add({.path = "./", .type = '5', .mode = 0711, .uid = 5, .gid = 6, .mtime = 1000});
   tar.Add({.path = "dir/", .type = '5', .mode = 01777, .uid = 1, .gid = 2, .mtime = 2000});
-  tar.Add({.path = "dir/file", .content = "hello", .mode = 06755, .uid = 3'000'000, .gid = 2'097'153, .mtime = 3000,
+  tar.Add({.path = "dir/file",
+           .content = "hello",
+           .mode = 06755,
+           .uid = 3'000'000,
+           .gid = 2'097'153,
+           .mtime = 3000,
            .pax = {{"mtime", "3000.123456789"}, {"SCHILY.xattr.user.note", "n"}}});
   tar.Add({.path = "dir/link", .type = '2', .link = "../nowhere", .mode = 0777, .uid = 7, .gid = 8, .mtime = 4000});
   tar.Hardlink("dir/hard", "dir/file");
@@ -150,7 +155,10 @@ TEST_F(DirectorySinkTest, MakesEveryKindWithItsMetadata) {
 
 TEST_F(DirectorySinkTest, SetsModesWhateverTheUmask) {
   const mode_t old = umask(077);
-  const absl::Status status = Unpack(TarWriter().Dir("d", 0777).File("d/f", "", 0666).Add({.path = "d/c", .type = '3', .mode = 0666, .major = 1, .minor = 5}));
+  const absl::Status status = Unpack(TarWriter()
+                                         .Dir("d", 0777)
+                                         .File("d/f", "", 0666)
+                                         .Add({.path = "d/c", .type = '3', .mode = 0666, .major = 1, .minor = 5}));
   umask(old);
   ASSERT_OK(status);
   EXPECT_EQ(Stat("d").st_mode & 07777, 0777u);
@@ -159,7 +167,8 @@ TEST_F(DirectorySinkTest, SetsModesWhateverTheUmask) {
 }
 
 TEST_F(DirectorySinkTest, SetgidDirectoryDoesNotGiveItsGroup) {
-  ASSERT_OK(Unpack(TarWriter().Add({.path = "d", .type = '5', .mode = 02775, .gid = 50}).File("d/f", "").Dir("d/sub", 0755)));
+  ASSERT_OK(
+      Unpack(TarWriter().Add({.path = "d", .type = '5', .mode = 02775, .gid = 50}).File("d/f", "").Dir("d/sub", 0755)));
   EXPECT_EQ(Stat("d").st_mode & 07777, 02775u);
   EXPECT_EQ(Stat("d/f").st_gid, 0u);
   EXPECT_EQ(Stat("d/sub").st_gid, 0u);
@@ -181,7 +190,8 @@ TEST_F(DirectorySinkTest, KeepsTimesAtTheEdges) {
 }
 
 TEST_F(DirectorySinkTest, DirectoryTimesSurviveWhatIsMadeInThemLater) {
-  ASSERT_OK(Unpack(TarWriter().Add({.path = "d", .type = '5', .mode = 0500, .mtime = 77}).File("d/a", "").File("d/b", "")));
+  ASSERT_OK(
+      Unpack(TarWriter().Add({.path = "d", .type = '5', .mode = 0500, .mtime = 77}).File("d/a", "").File("d/b", "")));
   EXPECT_EQ(Stat("d").st_mtime, 77);
   EXPECT_EQ(Stat("d").st_mode & 07777, 0500u);
 }
@@ -189,15 +199,24 @@ TEST_F(DirectorySinkTest, DirectoryTimesSurviveWhatIsMadeInThemLater) {
 TEST_F(DirectorySinkTest, CapabilitySurvivesChownAndWrite) {
   // vfs_cap_data, revision 2, cap_net_raw+ep
   const std::string cap("\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
-  ASSERT_OK(Unpack(TarWriter().Add({.path = "ping", .content = "elf", .mode = 04755, .uid = 3, .gid = 4, .pax = {{"SCHILY.xattr.security.capability", cap}}})));
+  ASSERT_OK(Unpack(TarWriter().Add({.path = "ping",
+                                    .content = "elf",
+                                    .mode = 04755,
+                                    .uid = 3,
+                                    .gid = 4,
+                                    .pax = {{"SCHILY.xattr.security.capability", cap}}})));
   EXPECT_EQ(Xattr("ping", "security.capability"), cap);
   EXPECT_EQ(Stat("ping").st_mode & 07777, 04755u);
 }
 
 TEST_F(DirectorySinkTest, TreatsAttributesByTheirNamespace) {
   TarWriter tar;
-  tar.Add({.path = "f", .pax = {{"SCHILY.xattr.security.selinux", "label"}, {"SCHILY.xattr.user.a", "1"}, {"SCHILY.xattr.trusted.b", "2"}}});
-  tar.Add({.path = "l", .type = '2', .link = "f", .pax = {{"SCHILY.xattr.user.a", "1"}, {"SCHILY.xattr.trusted.b", "3"}}});
+  tar.Add(
+      {.path = "f",
+       .pax = {
+           {"SCHILY.xattr.security.selinux", "label"}, {"SCHILY.xattr.user.a", "1"}, {"SCHILY.xattr.trusted.b", "2"}}});
+  tar.Add(
+      {.path = "l", .type = '2', .link = "f", .pax = {{"SCHILY.xattr.user.a", "1"}, {"SCHILY.xattr.trusted.b", "3"}}});
   tar.Add({.path = "p", .type = '6', .pax = {{"SCHILY.xattr.user.a", "1"}}});
   tar.Add({.path = "d", .type = '5', .pax = {{"SCHILY.xattr.user.a", "d"}}});
   ASSERT_OK(Unpack(tar));
@@ -206,15 +225,19 @@ TEST_F(DirectorySinkTest, TreatsAttributesByTheirNamespace) {
   EXPECT_EQ(Xattr("f", "trusted.b"), "2");
   EXPECT_EQ(Xattr("l", "trusted.b"), "3");
   EXPECT_EQ(Xattr("d", "user.a"), "d");
-  for (const char* name : {"SCHILY.xattr.trusted.overlay.opaque", "SCHILY.xattr.trusted.overlay.redirect", "SCHILY.xattr.trusted.overlay.metacopy"}) {
+  for (const char* name : {"SCHILY.xattr.trusted.overlay.opaque", "SCHILY.xattr.trusted.overlay.redirect",
+                           "SCHILY.xattr.trusted.overlay.metacopy"}) {
     Fresh();
-    EXPECT_EQ(Unpack(TarWriter().Add({.path = "d", .type = '5', .pax = {{name, "y"}}})).code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_EQ(Unpack(TarWriter().Add({.path = "l", .type = '2', .link = "x", .pax = {{name, "y"}}})).code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(Unpack(TarWriter().Add({.path = "d", .type = '5', .pax = {{name, "y"}}})).code(),
+              absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(Unpack(TarWriter().Add({.path = "l", .type = '2', .link = "x", .pax = {{name, "y"}}})).code(),
+              absl::StatusCode::kInvalidArgument);
   }
 }
 
 TEST_F(DirectorySinkTest, WhiteoutsBecomeDevicesAndOpaqueMarksAttributes) {
-  ASSERT_OK(Unpack(TarWriter().Dir("d").File("d/.wh.gone", "").File("d/.wh..wh..opq", "").File(".wh.top", "").File("e/.wh.x", "")));
+  ASSERT_OK(Unpack(
+      TarWriter().Dir("d").File("d/.wh.gone", "").File("d/.wh..wh..opq", "").File(".wh.top", "").File("e/.wh.x", "")));
   EXPECT_TRUE(IsWhiteout("d/gone"));
   EXPECT_TRUE(IsWhiteout("top"));
   EXPECT_TRUE(IsWhiteout("e/x"));
@@ -267,7 +290,9 @@ TEST_F(DirectorySinkTest, LastDuplicateWins) {
   tar.Dir("d2f/sub/deep").File("d2f/sub/x", "").File("d2f", "now a file");
   tar.File("f2d", "x").Dir("f2d").File("f2d/in", "");
   tar.Symlink("l2d", "f2d").Dir("l2d").File("l2d/own", "");
-  tar.Add({.path = "d", .type = '5', .mode = 0700, .mtime = 1}).File("d/keep", "k").Add({.path = "d", .type = '5', .mode = 0750, .mtime = 2});
+  tar.Add({.path = "d", .type = '5', .mode = 0700, .mtime = 1})
+      .File("d/keep", "k")
+      .Add({.path = "d", .type = '5', .mode = 0750, .mtime = 2});
   tar.Add({.path = "p", .type = '6'}).File("p", "file");
   tar.File("p2", "").Add({.path = "p2", .type = '6'});
   ASSERT_OK(Unpack(tar));
@@ -287,14 +312,21 @@ TEST_F(DirectorySinkTest, LastDuplicateWins) {
 }
 
 TEST_F(DirectorySinkTest, AHardlinkKeepsTheInodeOfAFileReplacedLater) {
-  ASSERT_OK(Unpack(TarWriter().File("a", "old").Hardlink("b", "a").File("a", "new").File("c", "c").Hardlink("c", "./b")));
+  ASSERT_OK(
+      Unpack(TarWriter().File("a", "old").Hardlink("b", "a").File("a", "new").File("c", "c").Hardlink("c", "./b")));
   EXPECT_EQ(Read("a"), "new");
   EXPECT_EQ(Read("b"), "old");
   EXPECT_EQ(Read("c"), "old");
 }
 
 TEST_F(DirectorySinkTest, HardlinksToLinksAndAgain) {
-  ASSERT_OK(Unpack(TarWriter().File("f", "1").Symlink("s", "f").Hardlink("h", "s").Hardlink("h", "s").Hardlink("d/g", "f").Hardlink("d/g", "f")));
+  ASSERT_OK(Unpack(TarWriter()
+                       .File("f", "1")
+                       .Symlink("s", "f")
+                       .Hardlink("h", "s")
+                       .Hardlink("h", "s")
+                       .Hardlink("d/g", "f")
+                       .Hardlink("d/g", "f")));
   EXPECT_EQ(Link("h"), "f");
   EXPECT_EQ(Stat("h").st_ino, Stat("s").st_ino);
   EXPECT_EQ(Read("d/g"), "1");
@@ -302,8 +334,9 @@ TEST_F(DirectorySinkTest, HardlinksToLinksAndAgain) {
 
 TEST_F(DirectorySinkTest, RefusesBadHardlinks) {
   const std::string canary = temp_ + "/outside/canary";
-  for (const std::string& target : {std::string("missing"), std::string("nodir/x"), std::string("../outside/canary"), canary, std::string("/etc/passwd"),
-                                    std::string("h"), std::string(""), std::string("d"), std::string("w"), std::string("d/../x")}) {
+  for (const std::string& target : {std::string("missing"), std::string("nodir/x"), std::string("../outside/canary"),
+                                    canary, std::string("/etc/passwd"), std::string("h"), std::string(""),
+                                    std::string("d"), std::string("w"), std::string("d/../x")}) {
     const absl::Status status = Unpack(TarWriter().Dir("d").File("d/f", "").File(".wh.w", "").Hardlink("h", target));
     EXPECT_FALSE(status.ok()) << target;
     Fresh();
@@ -331,10 +364,12 @@ TEST_F(DirectorySinkTest, TakesAbsolutePathsAsBelowTheRoot) {
 
 TEST_F(DirectorySinkTest, LinksNeverLeadOut) {
   const std::string outside = temp_ + "/outside";
-  for (const std::string& target : {outside, std::string("../outside"), std::string("../../../../../..") + outside, std::string("/proc/self/root") + outside}) {
+  for (const std::string& target : {outside, std::string("../outside"), std::string("../../../../../..") + outside,
+                                    std::string("/proc/self/root") + outside}) {
     Fresh();
     // Through the link a parent is looked for inside the layer, where it is made.
-    ASSERT_OK(Unpack(TarWriter().Symlink("l", target).File("l/canary", "overwritten").Dir("l/sub").Symlink("l/link", "x")));
+    ASSERT_OK(
+        Unpack(TarWriter().Symlink("l", target).File("l/canary", "overwritten").Dir("l/sub").Symlink("l/link", "x")));
     EXPECT_EQ(Link("l"), target);
     Fresh();
     ASSERT_OK(Unpack(TarWriter().Symlink("canary", target + "/canary").File("canary", "replaces the link")));
@@ -351,7 +386,15 @@ TEST_F(DirectorySinkTest, LinksNeverLeadOut) {
 }
 
 TEST_F(DirectorySinkTest, FollowsLinksOfTheLayerInsideIt) {
-  ASSERT_OK(Unpack(TarWriter().Dir("usr/lib").Symlink("lib", "usr/lib").File("lib/a", "1").Symlink("abs", "/usr").File("abs/lib/b", "2").Symlink("usr/up", "../../..").File("usr/up/c", "3").Hardlink("h", "lib/a")));
+  ASSERT_OK(Unpack(TarWriter()
+                       .Dir("usr/lib")
+                       .Symlink("lib", "usr/lib")
+                       .File("lib/a", "1")
+                       .Symlink("abs", "/usr")
+                       .File("abs/lib/b", "2")
+                       .Symlink("usr/up", "../../..")
+                       .File("usr/up/c", "3")
+                       .Hardlink("h", "lib/a")));
   EXPECT_EQ(Read("usr/lib/a"), "1");
   EXPECT_EQ(Read("usr/lib/b"), "2");
   EXPECT_EQ(Read("c"), "3");
@@ -367,12 +410,14 @@ TEST_F(DirectorySinkTest, ALinkReplacedByADirectoryLeadsNowhereAnyMore) {
 }
 
 TEST_F(DirectorySinkTest, RefusesLoopsOfLinks) {
-  EXPECT_EQ(Unpack(TarWriter().Symlink("a", "b").Symlink("b", "a").File("a/x", "")).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Unpack(TarWriter().Symlink("a", "b").Symlink("b", "a").File("a/x", "")).code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(DirectorySinkTest, AFileIsNoParent) {
   EXPECT_EQ(Unpack(TarWriter().File("a", "").File("a/b", "")).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(Unpack(TarWriter().Add({.path = "p", .type = '6'}).File("p/b", "")).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Unpack(TarWriter().Add({.path = "p", .type = '6'}).File("p/b", "")).code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(DirectorySinkTest, TheRootMustBeADirectory) {
@@ -395,7 +440,11 @@ TEST_F(DirectorySinkTest, TakesLongAndStrangeNames) {
   const std::string name(255, 'n');
   std::string deep;
   for (int i = 0; i < 40; ++i) deep += std::string(200, static_cast<char>('a' + i % 26)) + "/";
-  ASSERT_OK(Unpack(TarWriter().File(name, "1").File(deep + "leaf", "2").File("\xff\xfe\n\t\"", "3").Add({.path = "x", .content = "4", .pax = {{"path", "p\x80/q"}}})));
+  ASSERT_OK(Unpack(TarWriter()
+                       .File(name, "1")
+                       .File(deep + "leaf", "2")
+                       .File("\xff\xfe\n\t\"", "3")
+                       .Add({.path = "x", .content = "4", .pax = {{"path", "p\x80/q"}}})));
   EXPECT_EQ(Read(name), "1");
   EXPECT_EQ(Read("\xff\xfe\n\t\""), "3");
   EXPECT_EQ(Read("p\x80/q"), "4");
@@ -414,7 +463,8 @@ TEST_F(DirectorySinkTest, BoundsTheDepth) {
 TEST_F(DirectorySinkTest, LinksDoNotGetAroundTheDepth) {
   std::string half;
   for (int i = 0; i < 300; ++i) half += "d/";
-  EXPECT_EQ(Unpack(TarWriter().Dir(half).Symlink("l", half).File("l/" + half + "f", "")).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Unpack(TarWriter().Dir(half).Symlink("l", half).File("l/" + half + "f", "")).code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(DirectorySinkTest, BoundsItsMemory) {

@@ -105,7 +105,8 @@ class GzipDecoder final : public Decoder {
           RETURN_IF_ERROR(Body(bytes));
           break;
         case Phase::kZeros:
-          if (std::any_of(bytes.begin(), bytes.end(), [](char c) { return c != 0; })) return Bad("garbage after the last member");
+          if (std::any_of(bytes.begin(), bytes.end(), [](char c) { return c != 0; }))
+            return Bad("garbage after the last member");
           return absl::OkStatus();
       }
     }

@@ -39,7 +39,8 @@ LayerTree::Node* LayerTree::Child(Node& dir, absl::string_view name) {
   return it == dir.children.end() ? nullptr : it->second.get();
 }
 
-absl::StatusOr<LayerTree::Node*> LayerTree::Resolve(const std::vector<absl::string_view>& parts, Maker make, void* context) {
+absl::StatusOr<LayerTree::Node*> LayerTree::Resolve(const std::vector<absl::string_view>& parts, Maker make,
+                                                    void* context) {
   Node* at = &root_;
   // The common case first: no link on the way.
   size_t done = 0;
@@ -59,7 +60,8 @@ absl::StatusOr<LayerTree::Node*> LayerTree::Resolve(const std::vector<absl::stri
     }
     Node* next = Child(*at, name);
     if (next == nullptr) {
-      if (make == nullptr) return absl::NotFoundError(absl::StrCat("no directory ", absl::CHexEscape(name), " in this layer"));
+      if (make == nullptr)
+        return absl::NotFoundError(absl::StrCat("no directory ", absl::CHexEscape(name), " in this layer"));
       ASSIGN_OR_RETURN(next, make(context, *at, name));
     }
     if (!next->is_link) {

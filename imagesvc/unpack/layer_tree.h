@@ -14,9 +14,10 @@
 
 namespace berth {
 
-// A directory being unpacked into, as its one writer knows it: every directory and symlink made so far, in memory. Paths are
-// resolved here, links included and never above the root; the kernel is only ever given one name below the descriptor of
-// a directory we made ourselves, so no link on disk is ever followed. Owned by one DirectorySink; one thread.
+// A directory being unpacked into, as its one writer knows it: every directory and symlink made so far, in memory.
+// Paths are resolved here, links included and never above the root; the kernel is only ever given one name below the
+// descriptor of a directory we made ourselves, so no link on disk is ever followed. Owned by one DirectorySink; one
+// thread.
 class LayerTree {
  public:
   struct Node {
@@ -43,8 +44,8 @@ class LayerTree {
   static Node* Child(Node& dir, absl::string_view name);
 
   // Where `parts` leads, through links, at most 40 of them; with `make`, missing directories are made (mode 0700 until
-  // Finish sets it) through `maker`. NOT_FOUND when a part is missing and nothing makes it. "..", which links may contain,
-  // stops at the root.
+  // Finish sets it) through `maker`. NOT_FOUND when a part is missing and nothing makes it. "..", which links may
+  // contain, stops at the root.
   using Maker = absl::StatusOr<Node*> (*)(void* context, Node& dir, absl::string_view name);
   absl::StatusOr<Node*> Resolve(const std::vector<absl::string_view>& parts, Maker make, void* context);
 

@@ -14,7 +14,8 @@ class LayerUnpacker::Plain final : public ByteSink {
   absl::Status Write(absl::string_view bytes) override {
     bytes_ += bytes.size();
     if (bytes_ > limits_.max_bytes) {
-      return absl::ResourceExhaustedError(absl::StrCat("the layer is larger than ", limits_.max_bytes, " bytes unpacked"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the layer is larger than ", limits_.max_bytes, " bytes unpacked"));
     }
     if (bytes_ > limits_.ratio_from && bytes_ / limits_.max_ratio > bytes_in_) {
       return absl::ResourceExhaustedError(

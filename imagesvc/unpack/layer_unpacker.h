@@ -22,8 +22,8 @@ struct UnpackLimits {
   uint64_t ratio_from = uint64_t{1} << 30;
 };
 
-// A layer's blob in, its files out, in one pass: decompress, hash what the diffID is of, walk the tar into `sink`. Nothing is
-// buffered beyond the decoder's window. One thread.
+// A layer's blob in, its files out, in one pass: decompress, hash what the diffID is of, walk the tar into `sink`.
+// Nothing is buffered beyond the decoder's window. One thread.
 class LayerUnpacker final : public ByteSink {
  public:
   LayerUnpacker(TarSink& sink, const UnpackLimits& limits, Digest::Algorithm algorithm = Digest::Algorithm::kSha256);

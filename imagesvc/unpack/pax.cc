@@ -13,7 +13,7 @@
 namespace berth {
 namespace {
 
-constexpr size_t kMaxXattrName = 255;      // man 7 xattr
+constexpr size_t kMaxXattrName = 255;  // man 7 xattr
 constexpr size_t kMaxXattrValue = 65536;
 
 absl::Status Malformed() { return absl::InvalidArgumentError("malformed pax record"); }
@@ -55,7 +55,8 @@ absl::Status AddXattr(absl::string_view name, absl::string_view value, PaxRecord
 
 absl::Status Apply(absl::string_view key, absl::string_view value, PaxRecords& out) {
   constexpr absl::string_view kXattr = "SCHILY.xattr.";
-  if (absl::StartsWith(key, "GNU.sparse.")) return absl::UnimplementedError("sparse files in a layer are not supported");
+  if (absl::StartsWith(key, "GNU.sparse."))
+    return absl::UnimplementedError("sparse files in a layer are not supported");
   if (value.empty()) return absl::OkStatus();
   if (absl::StartsWith(key, kXattr)) return AddXattr(absl::StripPrefix(key, kXattr), value, out);
   if (key == "path") {

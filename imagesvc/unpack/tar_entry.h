@@ -12,8 +12,8 @@ namespace berth {
 
 enum class TarType { kFile, kHardlink, kSymlink, kCharDevice, kBlockDevice, kDirectory, kFifo };
 
-// One member of an archive, its header, pax and GNU records merged. Untrusted: `path` and `link_target` are the archive's
-// bytes, free of NUL and otherwise unchecked.
+// One member of an archive, its header, pax and GNU records merged. Untrusted: `path` and `link_target` are the
+// archive's bytes, free of NUL and otherwise unchecked.
 struct TarEntry {
   TarType type = TarType::kFile;
   std::string path;
@@ -29,7 +29,8 @@ struct TarEntry {
   std::vector<std::pair<std::string, std::string>> xattrs;  // in archive order, names unique
 };
 
-// Told of an archive's members in their order: OnEntry, OnData as often as there is data, OnEntryEnd. An error ends the walk.
+// Told of an archive's members in their order: OnEntry, OnData as often as there is data, OnEntryEnd. An error ends the
+// walk.
 class TarSink {
  public:
   virtual ~TarSink() = default;

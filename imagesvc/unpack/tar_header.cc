@@ -37,7 +37,8 @@ absl::StatusOr<int64_t> ParseOctal(absl::string_view field) {
   int64_t value = 0;
   for (; at < field.size() && !blank(field[at]); ++at) {
     if (field[at] < '0' || field[at] > '7' || value > (std::numeric_limits<int64_t>::max() >> 3)) {
-      return absl::InvalidArgumentError(absl::StrCat("\"", absl::CHexEscape(CString(field)), "\" is not an octal number"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", absl::CHexEscape(CString(field)), "\" is not an octal number"));
     }
     value = value * 8 + (field[at] - '0');
   }
@@ -59,7 +60,8 @@ absl::Status CheckSum(absl::string_view block) {
 
 std::string FullName(absl::string_view block) {
   const std::string name(CString(block.substr(0, 100)));
-  if (block.substr(257, 6) != absl::string_view("ustar\0", 6)) return name;  // v7, or GNU, whose prefix area means times
+  if (block.substr(257, 6) != absl::string_view("ustar\0", 6))
+    return name;  // v7, or GNU, whose prefix area means times
   const bool star = block.substr(508, 4) == absl::string_view("tar\0", 4);
   const absl::string_view prefix = CString(block.substr(345, star ? 131 : 155));
   return prefix.empty() ? name : absl::StrCat(prefix, "/", name);

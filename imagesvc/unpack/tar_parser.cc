@@ -18,7 +18,8 @@ uint64_t PaddingAfter(uint64_t size) { return (kTarBlock - size % kTarBlock) % k
 constexpr int64_t kMaxId = std::numeric_limits<uint32_t>::max() - 1;
 
 absl::StatusOr<uint32_t> Id(int64_t value, absl::string_view what) {
-  if (value < 0 || value > kMaxId) return absl::InvalidArgumentError(absl::StrCat(what, " ", value, " is out of range"));
+  if (value < 0 || value > kMaxId)
+    return absl::InvalidArgumentError(absl::StrCat(what, " ", value, " is out of range"));
   return static_cast<uint32_t>(value);
 }
 
@@ -44,7 +45,8 @@ absl::StatusOr<TarType> TypeOf(char type, absl::string_view name) {
     case 'S':
       return absl::UnimplementedError("sparse files in a layer are not supported");
     default:
-      return absl::InvalidArgumentError(absl::StrCat("unknown tar member type '", absl::CHexEscape(absl::string_view(&type, 1)), "'"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown tar member type '", absl::CHexEscape(absl::string_view(&type, 1)), "'"));
   }
 }
 
@@ -69,7 +71,8 @@ absl::Status TarParser::Write(absl::string_view bytes) {
 }
 
 absl::Status TarParser::Annotate(const absl::Status& status) const {
-  return where_.empty() ? status : WithContext(status, absl::StrCat("\"", absl::CHexEscape(where_.substr(0, 256)), "\""));
+  return where_.empty() ? status
+                        : WithContext(status, absl::StrCat("\"", absl::CHexEscape(where_.substr(0, 256)), "\""));
 }
 
 absl::Status TarParser::Step(absl::string_view& bytes) {
@@ -138,7 +141,8 @@ absl::Status TarParser::OnHeader(const TarHeader& header) {
 
 absl::Status TarParser::StartRecord(const TarHeader& header) {
   const uint64_t size = static_cast<uint64_t>(header.size);
-  if (size > kMaxRecord) return absl::InvalidArgumentError(absl::StrCat("tar extension record of ", size, " bytes; at most 1 MiB"));
+  if (size > kMaxRecord)
+    return absl::InvalidArgumentError(absl::StrCat("tar extension record of ", size, " bytes; at most 1 MiB"));
   record_type_ = header.type;
   record_.clear();
   left_ = size;
@@ -187,7 +191,8 @@ absl::Status TarParser::StartEntry(TarHeader header) {
     entry.xattrs = pax->xattrs;
   }
   where_ = header.name;
-  if (++entries_ > max_entries_) return absl::ResourceExhaustedError(absl::StrCat("more than ", max_entries_, " files in a layer"));
+  if (++entries_ > max_entries_)
+    return absl::ResourceExhaustedError(absl::StrCat("more than ", max_entries_, " files in a layer"));
   if (header.name.empty()) return absl::InvalidArgumentError("tar member without a name");
   if (header.size < 0) return absl::InvalidArgumentError("negative size");
   ASSIGN_OR_RETURN(entry.type, TypeOf(header.type, header.name));
@@ -195,8 +200,10 @@ absl::Status TarParser::StartEntry(TarHeader header) {
   ASSIGN_OR_RETURN(entry.gid, Id(header.gid, "gid"));
   entry.mode = static_cast<uint32_t>(header.mode & 07777);
   entry.path = std::move(header.name);
-  if (entry.type == TarType::kHardlink || entry.type == TarType::kSymlink) entry.link_target = std::move(header.link_name);
-  if (entry.type == TarType::kCharDevice || entry.type == TarType::kBlockDevice) RETURN_IF_ERROR(SetDevice(header, entry));
+  if (entry.type == TarType::kHardlink || entry.type == TarType::kSymlink)
+    entry.link_target = std::move(header.link_name);
+  if (entry.type == TarType::kCharDevice || entry.type == TarType::kBlockDevice)
+    RETURN_IF_ERROR(SetDevice(header, entry));
   if (entry.type == TarType::kFile) entry.size = static_cast<uint64_t>(header.size);
 
   left_ = entry.size;

@@ -17,10 +17,11 @@ namespace berth {
 // A strict walker of ustar, pax and GNU archives, fed in pieces of any size; tells `sink` of each member. Nothing of it
 // touches a file system. Memory is bounded: one block and at most three extension records of kMaxRecord bytes.
 //
-// Refused (INVALID_ARGUMENT, DATA_LOSS for damage, UNIMPLEMENTED for sparse files): bad checksums, unknown types, numbers
-// out of range, records beyond the limit, more than `max_entries` members (RESOURCE_EXHAUSTED). Global pax headers are
-// ignored. As with Go's archive/tar, which the other runtimes use: the data of a link, directory or device is taken to be
-// absent whatever its size field says, an archive may end without zero blocks, and what follows the end is ignored.
+// Refused (INVALID_ARGUMENT, DATA_LOSS for damage, UNIMPLEMENTED for sparse files): bad checksums, unknown types,
+// numbers out of range, records beyond the limit, more than `max_entries` members (RESOURCE_EXHAUSTED). Global pax
+// headers are ignored. As with Go's archive/tar, which the other runtimes use: the data of a link, directory or device
+// is taken to be absent whatever its size field says, an archive may end without zero blocks, and what follows the end
+// is ignored.
 class TarParser final : public ByteSink {
  public:
   static constexpr uint64_t kMaxRecord = uint64_t{1} << 20;
@@ -52,7 +53,7 @@ class TarParser final : public ByteSink {
   TarSink& sink_;
   const uint64_t max_entries_;
   State state_ = State::kHeader;
-  std::string block_;     // a header split over writes
+  std::string block_;  // a header split over writes
   bool zero_seen_ = false;
   char record_type_ = 0;
   std::string record_;

@@ -116,7 +116,11 @@ TEST(TarParser, PaxRecordsHoldForOneMemberOnly) {
 
 TEST(TarParser, PaxSizeRulesTheData) {
   Collect sink;
-  ASSERT_TRUE(Parse(TarWriter().Add({.path = "a", .content = "12345", .pax = {{"size", "5"}}, .size = 0}).File("b", "x").Finish(), sink).ok());
+  ASSERT_TRUE(
+      Parse(
+          TarWriter().Add({.path = "a", .content = "12345", .pax = {{"size", "5"}}, .size = 0}).File("b", "x").Finish(),
+          sink)
+          .ok());
   EXPECT_THAT(sink.content, ElementsAre("12345", "x"));
 }
 
@@ -126,7 +130,8 @@ TEST(TarParser, IgnoresGlobalRecords) {
 }
 
 TEST(TarParser, ReadsBase256) {
-  const TarEntry entry = ParseOne(TarWriter().Add({.path = "a", .uid = 3'000'000'000, .gid = 2'097'153 * 4, .mtime = -5}).Finish());
+  const TarEntry entry =
+      ParseOne(TarWriter().Add({.path = "a", .uid = 3'000'000'000, .gid = 2'097'153 * 4, .mtime = -5}).Finish());
   EXPECT_EQ(entry.uid, 3'000'000'000u);
   EXPECT_EQ(entry.gid, 2'097'153u * 4);
   EXPECT_EQ(entry.mtime_s, -5);
@@ -149,13 +154,17 @@ TEST(TarParser, TakesOldDirectoriesByTheirSlash) {
 
 TEST(TarParser, LinksAndDirectoriesHaveNoData) {
   Collect sink;
-  ASSERT_TRUE(Parse(TarWriter().Add({.path = "h", .type = '1', .link = "x", .size = 4096}).Add({.path = "d", .type = '5', .size = 512}).File("f", "1").Finish(), sink).ok());
+  ASSERT_TRUE(Parse(TarWriter()
+                        .Add({.path = "h", .type = '1', .link = "x", .size = 4096})
+                        .Add({.path = "d", .type = '5', .size = 512})
+                        .File("f", "1")
+                        .Finish(),
+                    sink)
+                  .ok());
   EXPECT_THAT(sink.content, ElementsAre("", "", "1"));
 }
 
-TEST(TarParser, MasksTheMode) {
-  EXPECT_EQ(ParseOne(TarWriter().File("a", "", 0107755).Finish()).mode, 07755u);
-}
+TEST(TarParser, MasksTheMode) { EXPECT_EQ(ParseOne(TarWriter().File("a", "", 0107755).Finish()).mode, 07755u); }
 
 TEST(TarParser, EndsAtTheEndWhateverFollows) {
   Collect sink;
@@ -195,25 +204,36 @@ TEST(TarParser, RefusesWhatIsBad) {
       {"unknown type", TarWriter().Add({.path = "a", .type = 'Z'}).Finish(), StatusCode::kInvalidArgument},
       {"no name", TarWriter().Add({.path = ""}).Finish(), StatusCode::kInvalidArgument},
       {"uid 2^32-1", TarWriter().Add({.path = "a", .uid = 4294967295}).Finish(), StatusCode::kInvalidArgument},
-      {"gid beyond", TarWriter().Add({.path = "a", .pax = {{"gid", "4294967296"}}}).Finish(), StatusCode::kInvalidArgument},
+      {"gid beyond", TarWriter().Add({.path = "a", .pax = {{"gid", "4294967296"}}}).Finish(),
+       StatusCode::kInvalidArgument},
       {"uid negative", TarWriter().Add({.path = "a", .uid = -1}).Finish(), StatusCode::kInvalidArgument},
       {"not octal", octal, StatusCode::kInvalidArgument},
       {"size beyond 64 bits", huge, StatusCode::kInvalidArgument},
       {"size negative", negative, StatusCode::kInvalidArgument},
-      {"pax size negative", TarWriter().Add({.path = "a", .pax = {{"size", "-1"}}}).Finish(), StatusCode::kInvalidArgument},
-      {"device number", TarWriter().Add({.path = "a", .type = '3', .major = 5000}).Finish(), StatusCode::kInvalidArgument},
+      {"pax size negative", TarWriter().Add({.path = "a", .pax = {{"size", "-1"}}}).Finish(),
+       StatusCode::kInvalidArgument},
+      {"device number", TarWriter().Add({.path = "a", .type = '3', .major = 5000}).Finish(),
+       StatusCode::kInvalidArgument},
       {"gnu sparse", TarWriter().Add({.path = "a", .type = 'S'}).Finish(), StatusCode::kUnimplemented},
-      {"pax sparse 0.x", TarWriter().Add({.path = "a", .pax = {{"GNU.sparse.map", "0,1"}}}).Finish(), StatusCode::kUnimplemented},
-      {"pax sparse 1.0", TarWriter().Add({.path = "a", .pax = {{"GNU.sparse.major", "1"}}}).Finish(), StatusCode::kUnimplemented},
-      {"pax NUL in path", TarWriter().Add({.path = "a", .pax = {{"path", std::string("a\0b", 3)}}}).Finish(), StatusCode::kInvalidArgument},
+      {"pax sparse 0.x", TarWriter().Add({.path = "a", .pax = {{"GNU.sparse.map", "0,1"}}}).Finish(),
+       StatusCode::kUnimplemented},
+      {"pax sparse 1.0", TarWriter().Add({.path = "a", .pax = {{"GNU.sparse.major", "1"}}}).Finish(),
+       StatusCode::kUnimplemented},
+      {"pax NUL in path", TarWriter().Add({.path = "a", .pax = {{"path", std::string("a\0b", 3)}}}).Finish(),
+       StatusCode::kInvalidArgument},
       {"pax length lies", TarWriter().Record('x', "99 path=a\n").File("a", "").Finish(), StatusCode::kInvalidArgument},
       {"pax length short", TarWriter().Record('x', "3 a\n").File("a", "").Finish(), StatusCode::kInvalidArgument},
-      {"pax length huge", TarWriter().Record('x', "18446744073709551616 a=b\n").File("a", "").Finish(), StatusCode::kInvalidArgument},
+      {"pax length huge", TarWriter().Record('x', "18446744073709551616 a=b\n").File("a", "").Finish(),
+       StatusCode::kInvalidArgument},
       {"pax no key", TarWriter().Record('x', "5 =b\n").File("a", "").Finish(), StatusCode::kInvalidArgument},
       {"pax time", TarWriter().Add({.path = "a", .pax = {{"mtime", "1e30"}}}).Finish(), StatusCode::kInvalidArgument},
-      {"record beyond 1 MiB", TarWriter().Record('L', std::string((1 << 20) + 1, 'a')).File("a", "").Finish(), StatusCode::kInvalidArgument},
-      {"xattr without a name", TarWriter().Add({.path = "a", .pax = {{"SCHILY.xattr.", "v"}}}).Finish(), StatusCode::kInvalidArgument},
-      {"xattr beyond 64 KiB", TarWriter().Add({.path = "a", .pax = {{"SCHILY.xattr.user.x", std::string(65537, 'v')}}}).Finish(), StatusCode::kInvalidArgument},
+      {"record beyond 1 MiB", TarWriter().Record('L', std::string((1 << 20) + 1, 'a')).File("a", "").Finish(),
+       StatusCode::kInvalidArgument},
+      {"xattr without a name", TarWriter().Add({.path = "a", .pax = {{"SCHILY.xattr.", "v"}}}).Finish(),
+       StatusCode::kInvalidArgument},
+      {"xattr beyond 64 KiB",
+       TarWriter().Add({.path = "a", .pax = {{"SCHILY.xattr.user.x", std::string(65537, 'v')}}}).Finish(),
+       StatusCode::kInvalidArgument},
   };
   for (const BadCase& bad : cases) {
     const absl::Status status = ErrorOf(bad.tar);
@@ -223,11 +243,13 @@ TEST(TarParser, RefusesWhatIsBad) {
 
 TEST(TarParser, BoundsTheNumberOfMembers) {
   Collect sink;
-  EXPECT_EQ(Parse(TarWriter().File("a", "").File("b", "").Finish(), sink, 512, 1).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Parse(TarWriter().File("a", "").File("b", "").Finish(), sink, 512, 1).code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 TEST(TarParser, NamesTheMemberInItsErrors) {
-  EXPECT_THAT(std::string(ErrorOf(TarWriter().Add({.path = "some/thing", .uid = -1}).Finish()).message()), HasSubstr("\"some/thing\""));
+  EXPECT_THAT(std::string(ErrorOf(TarWriter().Add({.path = "some/thing", .uid = -1}).Finish()).message()),
+              HasSubstr("\"some/thing\""));
 }
 
 TEST(TarNumber, ReadsWhatWritersWrite) {
@@ -236,7 +258,8 @@ TEST(TarNumber, ReadsWhatWritersWrite) {
   EXPECT_EQ(*ParseTarNumber(absl::string_view("\0\0\0\0", 4)), 0);
   EXPECT_EQ(*ParseTarNumber("\xff\xff\xff\xff"), -1);
   EXPECT_EQ(*ParseTarNumber(absl::string_view("\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", 12)), INT64_MAX);
-  EXPECT_EQ(*ParseTarNumber("\xff\xff\xff\xff\x80\x00\x00\x00\x00\x00\x00\x01"), *ParseTarNumber("\xff\xff\xff\xff\x80"));
+  EXPECT_EQ(*ParseTarNumber("\xff\xff\xff\xff\x80\x00\x00\x00\x00\x00\x00\x01"),
+            *ParseTarNumber("\xff\xff\xff\xff\x80"));
   EXPECT_FALSE(ParseTarNumber(absl::string_view("\x80\0\0\0\x80\0\0\0\0\0\0\0", 12)).ok());
   EXPECT_FALSE(ParseTarNumber("777777777777777777777777").ok());
 }

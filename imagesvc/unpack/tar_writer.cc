@@ -7,7 +7,9 @@
 namespace berth {
 namespace {
 
-void Put(std::string& block, size_t at, size_t size, const std::string& text) { block.replace(at, std::min(size, text.size()), text.substr(0, size)); }
+void Put(std::string& block, size_t at, size_t size, const std::string& text) {
+  block.replace(at, std::min(size, text.size()), text.substr(0, size));
+}
 
 void PutNumber(std::string& block, size_t at, size_t size, int64_t value) {
   char text[32];
