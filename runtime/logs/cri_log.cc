@@ -94,9 +94,11 @@ void CriLog::Append(LogStream stream, const char* bytes, size_t size, int64_t re
     const size_t room = kMaxLogContent - before->size();
     if (line > room) {
       batch.Add(false, *before, start, room);
+      open_[static_cast<size_t>(stream)] = true;
       at += room;
     } else if (newline != nullptr) {
       batch.Add(true, *before, start, line + 1);
+      open_[static_cast<size_t>(stream)] = false;
       at += line + 1;
     } else {
       break;
@@ -117,6 +119,13 @@ void CriLog::Flush(LogStream stream, int64_t realtime_ns) {
   batch.Add(false, held, nullptr, 0);
   batch.Send();
   held = std::string();
+  open_[static_cast<size_t>(stream)] = true;
+}
+
+void CriLog::Cut(LogStream stream, int64_t realtime_ns) {
+  const size_t index = static_cast<size_t>(stream);
+  if (held_[index].empty() && !open_[index]) return;
+  Append(stream, kNewline, 1, realtime_ns);
 }
 
 void CriLog::Reopen(UniqueFd file, int64_t realtime_ns) {

@@ -35,6 +35,8 @@ class CriLog {
   void Append(LogStream stream, const char* bytes, size_t size, int64_t realtime_ns);
   // Writes an unfinished line as P: at the stream's end, so that nothing is lost.
   void Flush(LogStream stream, int64_t realtime_ns);
+  // Ends an unfinished line with F: what followed it is lost, and the next bytes are of another line.
+  void Cut(LogStream stream, int64_t realtime_ns);
   // Closes unfinished lines with P in the old file; then nothing more goes there.
   void Reopen(UniqueFd file, int64_t realtime_ns);
 
@@ -49,6 +51,7 @@ class CriLog {
 
   UniqueFd file_;
   std::string held_[2];
+  bool open_[2] = {false, false};  // the stream's last entry was P
   int64_t last_ns_ = 0;
   bool torn_ = false;  // the file ends inside an entry that could not be cut off
   std::atomic<uint64_t> dropped_{0};

@@ -143,6 +143,19 @@ TEST_F(CriLogTest, AnOpenLineIsClosedInTheOldFileAndGoesOnInTheNew) {
   EXPECT_EQ(Read(before), Full("one") + Partial("tw") + Entry("stderr", 'P', "er"));
 }
 
+TEST_F(CriLogTest, AGapEndsTheLineBeforeIt) {
+  const UniqueFd file = NewFile();
+  CriLog log(Dup(file));
+  log.Cut(LogStream::kStdout, kNow);
+  log.Append(LogStream::kStdout, "a\nb", 3, kNow);
+  log.Cut(LogStream::kStdout, kNow);
+  log.Cut(LogStream::kStdout, kNow);
+  log.Append(LogStream::kStdout, "c", 1, kNow);
+  log.Flush(LogStream::kStdout, kNow);
+  log.Cut(LogStream::kStdout, kNow);
+  EXPECT_EQ(Read(file), Full("a") + Full("b") + Partial("c") + Full(""));
+}
+
 TEST_F(CriLogTest, WithoutAFileNothingIsCounted) {
   CriLog log{UniqueFd()};
   log.Append(LogStream::kStdout, "abc", 3, kNow);

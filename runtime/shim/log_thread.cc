@@ -188,6 +188,7 @@ void LogThread::Skip(LogPump* pump) {
       const ssize_t size = read(number, bytes, sizeof bytes);
       if (size > 0) {
         pump->skipped_.fetch_add(static_cast<uint64_t>(size), std::memory_order_relaxed);
+        pump->gap_[number == pump->fds_[0].get() ? 0 : 1] = true;
       } else if (size == 0 || errno != EAGAIN) {
         poller_->Remove(number);
       }
@@ -298,6 +299,7 @@ bool LogThread::ReadOnce(LogPump* pump, LogPump::Source* source) {
   const ssize_t size = read(fd, buffer_, kBufferSize);
   if (size > 0) {
     const WriteWatch watch(this);
+    if (pump->gap_[source - pump->sources_].exchange(false)) pump->log_.Cut(source->stream, RealtimeNs());
     pump->log_.Append(source->stream, buffer_, static_cast<size_t>(size), RealtimeNs());
     return true;
   }

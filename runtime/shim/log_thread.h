@@ -34,6 +34,7 @@ class LogPump {
 
   UniqueFd fds_[2];
   std::atomic<uint64_t> skipped_{0};  // thrown away by the control thread while a file's write hung
+  std::atomic<bool> gap_[2] = {};     // … since the log thread last read that stream
   // Of the log thread:
   CriLog log_;
   Source sources_[2];

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -88,7 +89,12 @@ class TestCgroup {
     std::vector<std::string> dirs;
     for (const auto& [hierarchy, dir] : v1_) dirs.push_back(dir);
     if (!unified_.empty()) dirs.push_back(unified_);
+    // A test may end with its containers running; the shim ends after its cgroups.
     for (const std::string& dir : dirs) {
+      EXPECT_TRUE(Eventually([&] {
+        KillAll();
+        return RemoveLeaves(dir);
+      })) << dir;
       EXPECT_TRUE(Eventually([&] { return rmdir(dir.c_str()) == 0 || errno == ENOENT; }, absl::Seconds(5))) << dir;
     }
   }
@@ -114,6 +120,25 @@ class TestCgroup {
       for (const absl::string_view pid : absl::StrSplit(*text, '\n', absl::SkipEmpty())) pids.emplace_back(pid);
     }
     return pids;
+  }
+  void KillAll() const {
+    for (const std::string& pid : Pids()) kill(atoi(pid.c_str()), SIGKILL);
+  }
+  // Of execs whose shim is dead.
+  bool RemoveLeaves(const std::string& dir) const {
+    const auto parent = OpenAt(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY);
+    const auto names = ListDir(parent->get());
+    bool gone = true;
+    for (const std::string& name : *names) {
+      if (!absl::StartsWith(name, "exec-")) continue;
+      const auto pids = ReadFileAt(parent->get(), name + "/cgroup.procs", 1 << 20);
+      if (!pids.ok()) continue;
+      for (const absl::string_view pid : absl::StrSplit(*pids, '\n', absl::SkipEmpty())) {
+        kill(atoi(std::string(pid).c_str()), SIGKILL);
+      }
+      gone = unlinkat(parent->get(), name.c_str(), AT_REMOVEDIR) == 0 && gone;
+    }
+    return gone;
   }
   void Fill(ContainerFds* fds) const {
     const auto opened = [](const std::string& path, int flags) { return UniqueFd(open(path.c_str(), flags | O_CLOEXEC)); };
