@@ -61,6 +61,8 @@ class Cgroups {
   // Writes what is set (0 counts as unset); the rest stays, device rules too. All or nothing: on error the former values are put
   // back. NOT_FOUND without the cgroup; FAILED_PRECONDITION when memory would shrink below what is in use.
   virtual absl::Status Update(const std::string& path, const oci::Resources& resources) = 0;
+  // Whether the cgroup exists in any hierarchy that containers are put into.
+  virtual absl::StatusOr<bool> Exists(const std::string& path) = 0;
   virtual absl::StatusOr<CgroupHandles> Open(const std::string& path) = 0;
   // "tasks"/"cgroup.procs" of a leaf without limits, made if missing: for shims, which write "0" to each. In the hybrid layout
   // the tracking tree "unified" is one of them; containers are not tracked there (its cgroup.procs takes a global lock).

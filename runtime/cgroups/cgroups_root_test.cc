@@ -283,6 +283,7 @@ TEST_F(RealCgroups, KillAndRemoveOfNothingAreOk) {
   EXPECT_TRUE(cgroups_->Kill(top_ + "/none").ok());
   EXPECT_TRUE(cgroups_->Remove(top_ + "/none").ok());
   EXPECT_TRUE(cgroups_->Pids(top_ + "/none")->empty());
+  EXPECT_FALSE(*cgroups_->Exists(top_ + "/none"));
   EXPECT_EQ(cgroups_->Update(top_ + "/none", {}).code(), absl::StatusCode::kNotFound);
 }
 
@@ -292,6 +293,7 @@ TEST_F(RealCgroups, ReaderFollowsAProcess) {
   resources.pids_limit = 10;
   const absl::Status created = cgroups_->Create(top_, resources);
   ASSERT_TRUE(created.ok()) << created;
+  EXPECT_TRUE(*cgroups_->Exists(top_));
   auto reader = cgroups_->Reader(top_);
   ASSERT_TRUE(reader.ok()) << reader.status();
   const auto tasks = Tasks(top_);

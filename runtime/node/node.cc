@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 
 namespace berth {
 
@@ -37,10 +39,18 @@ absl::StatusOr<std::shared_ptr<Container>> Node::LookUpContainer(absl::string_vi
 std::vector<std::shared_ptr<Container>> Node::ContainersOf(const std::string& pod_id) const {
   MutexLock lock(mutex_);
   std::vector<std::shared_ptr<Container>> found;
-  for (const auto& [id, container] : containers_) {
-    if (container->pod()->id() == pod_id) found.push_back(container);
-  }
+  const auto it = by_pod_.find(pod_id);
+  if (it == by_pod_.end()) return found;
+  for (const auto& [id, container] : it->second) found.push_back(container);
   return found;
+}
+
+std::vector<std::string> Node::PodIds() const {
+  MutexLock lock(mutex_);
+  std::vector<std::string> ids;
+  ids.reserve(pods_.size());
+  for (const auto& [id, pod] : pods_) ids.push_back(id);
+  return ids;
 }
 
 void Node::Insert(std::shared_ptr<Pod> pod) {
@@ -50,6 +60,7 @@ void Node::Insert(std::shared_ptr<Pod> pod) {
 
 void Node::Insert(std::shared_ptr<Container> container) {
   MutexLock lock(mutex_);
+  by_pod_[container->pod()->id()][container->id()] = container;
   containers_[container->id()] = std::move(container);
 }
 
@@ -63,6 +74,10 @@ void Node::Erase(const Container& container) {
   view.ForgetContainer(container.id());
   MutexLock lock(mutex_);
   containers_.erase(container.id());
+  const auto it = by_pod_.find(container.pod()->id());
+  if (it == by_pod_.end()) return;
+  it->second.erase(container.id());
+  if (it->second.empty()) by_pod_.erase(it);
 }
 
 absl::Status Node::ReserveName(const std::string& name, const std::string& id) {
@@ -102,15 +117,35 @@ absl::Status Node::DeleteRecord(Container& container) {
   return store->DeleteContainer(container.id());
 }
 
-std::string PodName(const ::runtime::v1::PodSandboxMetadata& metadata) {
+void Node::TellOnce(const std::string& notice) {
+  constexpr size_t kMaxTold = 256;  // notices name values of requests: bounded
+  {
+    MutexLock lock(mutex_);
+    if (told_.size() >= kMaxTold || !told_.insert(notice).second) return;
+  }
+  log.Warn(notice);
+}
+
+std::string PodName(const cri::PodSandboxMetadata& metadata) {
   return absl::StrCat("pod ", metadata.namespace_(), "/", metadata.name(), " (uid ", metadata.uid(), ", attempt ",
                       metadata.attempt(), ")");
 }
 
-std::string ContainerName(const std::string& pod_id, const ::runtime::v1::ContainerMetadata& metadata) {
+std::string ContainerName(const std::string& pod_id, const cri::ContainerMetadata& metadata) {
   return absl::StrCat("container ", metadata.name(), " (attempt ", metadata.attempt(), ") of pod ", pod_id);
 }
 
 int64_t NowNs() { return absl::GetCurrentTimeNanos(); }
+
+uint64_t RequestHash(const google::protobuf::Message& request) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    request.SerializeToCodedStream(&coded);
+  }
+  return std::hash<std::string>()(bytes);
+}
 
 }  // namespace berth

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,15 +16,17 @@
 #include "base/mutex.h"
 #include "imagesvc/image_service.h"
 #include "runtime/cgroups/cgroups.h"
+#include "runtime/model/cri_view.h"
 #include "runtime/network/network.h"
 #include "runtime/node/container.h"
+#include "runtime/node/image_facts_cache.h"
 #include "runtime/node/pod.h"
 #include "runtime/operations/joiner.h"
 #include "runtime/options.h"
 #include "runtime/records/record_store.h"
 #include "runtime/records/view.h"
 #include "runtime/spec/build_spec.h"
-#include "runtime/spec/seccomp/seccomp_cache.h"
+#include "runtime/spec/seccomp/cache.h"
 
 namespace berth {
 
@@ -56,7 +59,8 @@ struct Node {
   const Log log;
   std::unique_ptr<RecordStore> store;
   View view;
-  SeccompCache seccomp;
+  seccomp::SeccompCache seccomp;
+  ImageFactsCache image_facts;
   Joiner joiner;
 
   // By full id; nullptr when unknown.
@@ -66,6 +70,7 @@ struct Node {
   absl::StatusOr<std::shared_ptr<Pod>> LookUpPod(absl::string_view prefix) const;
   absl::StatusOr<std::shared_ptr<Container>> LookUpContainer(absl::string_view prefix) const;
   std::vector<std::shared_ptr<Container>> ContainersOf(const std::string& pod_id) const;
+  std::vector<std::string> PodIds() const;
 
   void Insert(std::shared_ptr<Pod> pod);
   void Insert(std::shared_ptr<Container> container);
@@ -82,6 +87,9 @@ struct Node {
   absl::Status DeleteRecord(Pod& pod);
   absl::Status DeleteRecord(Container& container);
 
+  // Logs a fact about this node (a capability it cannot grant) the first time it is met.
+  void TellOnce(const std::string& notice);
+
   std::string PodDir(const std::string& pod_id) const { return options.state_dir + "/pods/" + pod_id; }
   std::string BundlePath(const std::string& pod_id, const std::string& container_id) const {
     return PodDir(pod_id) + "/config." + container_id + ".json";
@@ -94,13 +102,18 @@ struct Node {
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<Pod>> pods_ GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<Container>> containers_ GUARDED_BY(mutex_);
+  std::map<std::string, std::map<std::string, std::shared_ptr<Container>>> by_pod_ GUARDED_BY(mutex_);
   std::map<std::string, std::string> names_ GUARDED_BY(mutex_);
+  std::set<std::string> told_ GUARDED_BY(mutex_);
 };
 
 // Keys of Node::ReserveName and Node::joiner.
-std::string PodName(const ::runtime::v1::PodSandboxMetadata& metadata);
-std::string ContainerName(const std::string& pod_id, const ::runtime::v1::ContainerMetadata& metadata);
+std::string PodName(const cri::PodSandboxMetadata& metadata);
+std::string ContainerName(const std::string& pod_id, const cri::ContainerMetadata& metadata);
 
 int64_t NowNs();
+
+// For joining retries: equal requests hash equal, whatever the order of their maps.
+uint64_t RequestHash(const google::protobuf::Message& request);
 
 }  // namespace berth

@@ -19,8 +19,9 @@ namespace berth {
 // deadline passed; the retry joins the operation that is still running and gets its result. Thread-safe.
 class Joiner {
  public:
+  // True: the caller was still there and took the result.
   template <typename Response>
-  using Reply = std::function<void(absl::StatusOr<Response>)>;
+  using Reply = std::function<bool(absl::StatusOr<Response>)>;
 
   // kLeads: the caller runs the operation and calls Finish. kJoined: `reply` will be called by the leader's Finish.
   // kConflicts: the key is busy with another request (other hash); `reply` is not kept.
@@ -40,18 +41,20 @@ class Joiner {
     return leads ? Role::kLeads : Role::kJoined;
   }
 
-  // Answers everyone who joined; the key is free before the first reply runs.
+  // Answers everyone who joined; the key is free before the first reply runs. True: somebody took the result.
   template <typename Response>
-  void Finish(const std::string& key, const absl::StatusOr<Response>& result) {
+  bool Finish(const std::string& key, const absl::StatusOr<Response>& result) {
     std::shared_ptr<std::vector<Reply<Response>>> replies;
     {
       MutexLock lock(mutex_);
       const auto it = flights_.find(key);
-      if (it == flights_.end()) return;
+      if (it == flights_.end()) return false;
       replies = std::static_pointer_cast<std::vector<Reply<Response>>>(it->second.replies);
       flights_.erase(it);
     }
-    for (Reply<Response>& reply : *replies) reply(result);
+    bool taken = false;
+    for (Reply<Response>& reply : *replies) taken |= reply(result);
+    return taken;
   }
 
   size_t in_flight() const {

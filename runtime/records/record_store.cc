@@ -38,7 +38,8 @@ absl::StatusOr<std::unique_ptr<RecordStore>> RecordStore::Open(const std::string
 }
 
 template <typename Record>
-absl::Status RecordStore::LoadFolder(const char* folder, int dir, std::vector<Record>* out, Loaded* loaded) {
+absl::Status RecordStore::LoadFolder(const char* folder, int dir, std::vector<Record>* out, Loaded* loaded,
+                                     std::vector<std::string>* bad_ids) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(dir));
   for (const std::string& name : names) {
     if (absl::StartsWith(name, ".")) {  // a temporary file of a write that a crash cut off
@@ -57,6 +58,7 @@ absl::Status RecordStore::LoadFolder(const char* folder, int dir, std::vector<Re
     }
     if (!status.ok()) {
       loaded->quarantined.push_back(absl::StrCat(folder, "/", name, ": ", status.message()));
+      bad_ids->push_back(name);
       RETURN_IF_ERROR(MakeDirs(absl::StrCat("/proc/self/fd/", root_.get(), "/quarantine"), 0700));
       const std::string target = absl::StrCat("quarantine/", folder, "-", name);
       if (renameat(dir, name.c_str(), root_.get(), target.c_str()) != 0) return ErrnoStatus(errno, target);
@@ -70,8 +72,9 @@ absl::Status RecordStore::LoadFolder(const char* folder, int dir, std::vector<Re
 
 absl::StatusOr<RecordStore::Loaded> RecordStore::Load() {
   Loaded loaded;
-  RETURN_IF_ERROR(LoadFolder("pods", pods_.get(), &loaded.pods, &loaded));
-  RETURN_IF_ERROR(LoadFolder("containers", containers_.get(), &loaded.containers, &loaded));
+  RETURN_IF_ERROR(LoadFolder("pods", pods_.get(), &loaded.pods, &loaded, &loaded.quarantined_pods));
+  std::vector<std::string> bad_containers;  // their pods' shims still know them; what is left of them goes with the pod
+  RETURN_IF_ERROR(LoadFolder("containers", containers_.get(), &loaded.containers, &loaded, &bad_containers));
   return loaded;
 }
 

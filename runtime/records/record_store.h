@@ -24,6 +24,7 @@ class RecordStore {
     std::vector<berth::v1::PodRecord> pods;
     std::vector<berth::v1::ContainerRecord> containers;
     std::vector<std::string> quarantined;  // "<pods|containers>/<id>: why"; the files went to <root>/quarantine
+    std::vector<std::string> quarantined_pods;  // ids of the pods among them
   };
 
   // FAILED_PRECONDITION when a record was written for a newer Berth (a downgrade must not lose pods).
@@ -40,7 +41,8 @@ class RecordStore {
  private:
   RecordStore() = default;
   template <typename Record>
-  absl::Status LoadFolder(const char* folder, int dir, std::vector<Record>* out, Loaded* loaded);
+  absl::Status LoadFolder(const char* folder, int dir, std::vector<Record>* out, Loaded* loaded,
+                          std::vector<std::string>* bad_ids);
   absl::Status Write(int dir, const std::string& id, std::string payload, Durability durability);
 
   std::string boot_id_;

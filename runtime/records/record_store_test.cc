@@ -56,6 +56,7 @@ TEST_F(RecordStoreTest, QuarantinesADamagedRecordAndLoadsTheRest) {
   ASSERT_EQ(loaded.pods.size(), 1u);
   EXPECT_EQ(loaded.pods[0].id(), "bb");
   ASSERT_EQ(loaded.quarantined.size(), 1u);
+  EXPECT_EQ(loaded.quarantined_pods, std::vector<std::string>{"aa"});
   EXPECT_TRUE(OpenAt(AT_FDCWD, root_ + "/quarantine/pods-aa", O_RDONLY).ok());
   EXPECT_FALSE(OpenAt(AT_FDCWD, root_ + "/pods/.cc.tmp", O_RDONLY).ok());
 }

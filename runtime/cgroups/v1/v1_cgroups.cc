@@ -116,6 +116,16 @@ class V1Cgroups : public Cgroups {
     return NewV1Reader(leaf.ByController());
   }
 
+  absl::StatusOr<bool> Exists(const std::string& path) override {
+    for (const CgroupTree& tree : trees_) {
+      if (tree.v2()) continue;
+      const absl::Status status = tree.Open(path).status();
+      if (status.ok()) return true;
+      if (!absl::IsNotFound(status)) return status;
+    }
+    return false;
+  }
+
   absl::StatusOr<std::vector<int32_t>> Pids(const std::string& path) override {
     std::set<pid_t> all;
     for (const CgroupTree& tree : trees_) {

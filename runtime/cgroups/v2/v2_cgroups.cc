@@ -131,6 +131,13 @@ class V2Cgroups : public Cgroups {
     return NewV2Reader(dir.get());
   }
 
+  absl::StatusOr<bool> Exists(const std::string& path) override {
+    const absl::Status status = tree_.Open(path).status();
+    if (absl::IsNotFound(status)) return false;
+    RETURN_IF_ERROR(status);
+    return true;
+  }
+
   absl::StatusOr<std::vector<int32_t>> Pids(const std::string& path) override {
     ASSIGN_OR_RETURN(const std::set<pid_t> pids, tree_.Pids(path));
     return std::vector<int32_t>(pids.begin(), pids.end());
