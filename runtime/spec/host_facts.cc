@@ -3,16 +3,13 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/seccomp.h>
-#include <signal.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -31,55 +28,37 @@ namespace {
 
 constexpr char kCgroupRoot[] = "/sys/fs/cgroup";
 
-// In the child of a process with threads: system calls alone. Halves the range until the lowest accepted value is
-// found.
-int LowestOomScoreAdj(int fd) {
-  const auto accepted = [&](int value) {
-    char text[8] = {};
-    const bool negative = value < 0;
-    int digits = negative ? -value : value, size = 0;
-    char reversed[8] = {};
-    do {
-      reversed[size++] = static_cast<char>('0' + digits % 10);
-      digits /= 10;
-    } while (digits > 0);
-    int length = 0;
-    if (negative) text[length++] = '-';
-    while (size > 0) text[length++] = reversed[--size];
-    return pwrite(fd, text, static_cast<size_t>(length), 0) == length;
-  };
-  int low = -1000, high = 1000;  // the answer is in [low, high]; 1000 is always allowed
+bool MayRaisePriority(absl::string_view proc_status) {
+  const absl::StatusOr<uint64_t> effective = ParseCapabilitySet(proc_status, "CapEff:");
+  constexpr uint64_t kSysResource = uint64_t{1} << 24;
+  return effective.ok() && (*effective & kSysResource) != 0;
+}
+
+bool SetOomScoreAdj(int fd, int value) {
+  const std::string text = absl::StrCat(value);
+  return pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+}
+
+// The kernel keeps a lower bound per process and tells it nowhere: without CAP_SYS_RESOURCE it is found by trying, and
+// this daemon's own score put back. (With it, trying would lower the bound, and need not be done.)
+absl::StatusOr<int> ProbeOomScoreAdj(absl::string_view proc_status) {
+  if (MayRaisePriority(proc_status)) return -1000;
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenAt(AT_FDCWD, "/proc/self/oom_score_adj", O_RDWR));
+  ASSIGN_OR_RETURN(const std::string text, ReadFd(fd.get(), 64));
+  int own = 0;
+  if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(text), &own))
+    return absl::InternalError("oom_score_adj is not a number");
+  int low = -1000, high = own;  // the lowest accepted value is in [low, high]
   while (low < high) {
     const int middle = low + (high - low) / 2;
-    if (accepted(middle)) {
+    if (SetOomScoreAdj(fd.get(), middle)) {
       high = middle;
     } else {
       low = middle + 1;
     }
   }
+  if (!SetOomScoreAdj(fd.get(), own)) return ErrnoStatus(errno, "putting oom_score_adj back");
   return low;
-}
-
-// A child tries, so that neither this daemon's own score nor its lower bound moves.
-absl::StatusOr<int> ProbeOomScoreAdj() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
-  const UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
-  const pid_t child = fork();
-  if (child < 0) return ErrnoStatus(errno, "fork");
-  if (child == 0) {
-    const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    const int lowest = fd < 0 ? 1001 : LowestOomScoreAdj(fd);
-    _exit(write(writer.get(), &lowest, sizeof lowest) == sizeof lowest ? 0 : 1);
-  }
-  writer.Reset();
-  int lowest = 1001;
-  const ssize_t got = read(reader.get(), &lowest, sizeof lowest);
-  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  if (got != sizeof lowest || lowest > 1000) return absl::InternalError("oom_score_adj cannot be probed");
-  return lowest;
 }
 
 bool HasFileSystem(const char* path, long magic) {
@@ -104,13 +83,13 @@ bool OfEveryContainer(const std::string& relative) {
 
 }  // namespace
 
-absl::StatusOr<uint64_t> ParseBoundingSet(absl::string_view proc_status) {
+absl::StatusOr<uint64_t> ParseCapabilitySet(absl::string_view proc_status, absl::string_view key) {
   for (absl::string_view line : absl::StrSplit(proc_status, '\n')) {
-    if (!absl::ConsumePrefix(&line, "CapBnd:")) continue;
+    if (!absl::ConsumePrefix(&line, key)) continue;
     uint64_t mask = 0;
     if (absl::SimpleHexAtoi(absl::StripAsciiWhitespace(line), &mask)) return mask;
   }
-  return absl::InternalError("no CapBnd in /proc/self/status");
+  return absl::InternalError(absl::StrCat("no ", key, " in /proc/self/status"));
 }
 
 std::vector<std::string> ParseCgroupV1Hierarchies(absl::string_view mountinfo, absl::string_view root) {
@@ -140,8 +119,8 @@ absl::StatusOr<std::vector<oci::Device>> GatherHostDevices(const std::string& de
 absl::StatusOr<HostFacts> GatherHostFacts() {
   HostFacts facts;
   ASSIGN_OR_RETURN(const std::string status, ReadFileAt(AT_FDCWD, "/proc/self/status", 1 << 20));
-  ASSIGN_OR_RETURN(facts.bounding_capabilities, ParseBoundingSet(status));
-  ASSIGN_OR_RETURN(facts.min_oom_score_adj, ProbeOomScoreAdj());
+  ASSIGN_OR_RETURN(facts.bounding_capabilities, ParseCapabilitySet(status, "CapBnd:"));
+  ASSIGN_OR_RETURN(facts.min_oom_score_adj, ProbeOomScoreAdj(status));
   facts.cgroup_v2 = HasFileSystem(kCgroupRoot, CGROUP2_SUPER_MAGIC);
   if (!facts.cgroup_v2) {
     ASSIGN_OR_RETURN(const std::string mountinfo, ReadFileAt(AT_FDCWD, "/proc/self/mountinfo", 64 << 20));

@@ -9,19 +9,19 @@
 
 namespace berth {
 
-// What this node and daemon can do. Changes nothing that lasts: how far oom_score_adj may be lowered is tried in a
-// child process. Blocking; at start, and again (GatherHostDevices) when a privileged container is made.
+// What this node and daemon can do. How far oom_score_adj may be lowered is tried on this process and put back.
+// Blocking; at start, before there are other threads that spawn, and GatherHostDevices again when a privileged
+// container is made.
 absl::StatusOr<HostFacts> GatherHostFacts();
 
-// Device nodes below /dev, links not followed, without those that every container has of its own (pts, shm, mqueue,
-// console).
+// Device nodes below /dev, links not followed, without those that every container has of its own (pts, shm, console …).
 absl::StatusOr<std::vector<oci::Device>> GatherHostDevices(const std::string& dev = "/dev");
 
 // The pieces, on text.
-absl::StatusOr<uint64_t> ParseBoundingSet(absl::string_view proc_status);
+// "CapBnd:" or "CapEff:" of a /proc/<pid>/status.
+absl::StatusOr<uint64_t> ParseCapabilitySet(absl::string_view proc_status, absl::string_view key);
 // Hierarchies of cgroup v1 in /proc/self/mountinfo, as directory names below `root`, sorted; none on v2. Links beside
-// them
-// ("cpu" → "cpu,cpuacct") are not hierarchies.
+// them ("cpu" → "cpu,cpuacct") are not hierarchies.
 std::vector<std::string> ParseCgroupV1Hierarchies(absl::string_view mountinfo, absl::string_view root);
 
 }  // namespace berth

@@ -6,24 +6,12 @@
 #include "absl/status/statusor.h"
 #include "imagesvc/image_service.h"
 #include "runtime/handlers/native/plan/plan.h"
+#include "runtime/spec/namespace_sharing.h"
 #include "runtime/spec/oci_spec.h"
-#include "runtime/v1/api.pb.h"
 
 // A frozen OCI spec → what the shim executes. Pure: nothing of the node is looked at, so that the same spec gives the
 // same plan before and after a restart. INVALID_ARGUMENT names what a spec says that a plan cannot.
 namespace berth::native {
-
-// Whose namespaces a container lives in: the spec only tells new from host's.
-struct NamespaceSharing {
-  NamespaceOf pid = NamespaceOf::kContainer;
-  NamespaceOf net = NamespaceOf::kPod;
-  NamespaceOf ipc = NamespaceOf::kPod;
-  NamespaceOf uts = NamespaceOf::kPod;
-  std::string pid_target;  // container id, for NamespaceOf::kTarget
-};
-
-// Of SpecResult::namespaces.
-NamespaceSharing SharingOf(const runtime::v1::NamespaceOption& effective);
 
 struct ContainerOptions {
   std::string id;

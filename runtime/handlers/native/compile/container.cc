@@ -112,28 +112,6 @@ RootPlan CompileRoot(const oci::Spec& spec, const RootfsRecipe& recipe, bool vol
 
 }  // namespace
 
-NamespaceSharing SharingOf(const runtime::v1::NamespaceOption& effective) {
-  NamespaceSharing sharing;
-  const bool host_net = effective.network() == runtime::v1::NODE;
-  sharing.net = sharing.uts = host_net ? NamespaceOf::kHost : NamespaceOf::kPod;
-  sharing.ipc = effective.ipc() == runtime::v1::NODE ? NamespaceOf::kHost : NamespaceOf::kPod;
-  switch (effective.pid()) {
-    case runtime::v1::POD:
-      sharing.pid = NamespaceOf::kPod;
-      break;
-    case runtime::v1::NODE:
-      sharing.pid = NamespaceOf::kHost;
-      break;
-    case runtime::v1::TARGET:
-      sharing.pid = NamespaceOf::kTarget;
-      sharing.pid_target = effective.target_id();
-      break;
-    default:
-      sharing.pid = NamespaceOf::kContainer;
-  }
-  return sharing;
-}
-
 absl::StatusOr<ContainerPlan> CompileContainer(const oci::Spec& spec, const RootfsRecipe& root,
                                                const ContainerOptions& options) {
   RETURN_IF_ERROR(CheckSharing(spec, options.namespaces));
