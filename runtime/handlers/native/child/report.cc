@@ -34,9 +34,12 @@ bool Reporter::FailFs(Phase phase, int result, int fs_context, const char* what,
   if (size <= 2) return false;
   words[size] = '\0';
   if (words[size - 1] == '\n') words[size - 1] = '\0';
-  AppendText(failure_.report.detail, sizeof failure_.report.detail, " (");
-  AppendText(failure_.report.detail, sizeof failure_.report.detail, words + 2);  // "e overlay: …"
-  AppendText(failure_.report.detail, sizeof failure_.report.detail, ")");
+  char* const detail = failure_.report.detail;
+  const size_t room = sizeof failure_.report.detail;
+  const bool alone = detail[0] == '\0';
+  AppendText(detail, room, alone ? "" : " (");
+  AppendText(detail, room, words + 2);  // "e overlay: …"
+  AppendText(detail, room, alone ? "" : ")");
   return false;
 }
 
