@@ -222,7 +222,8 @@ TEST_F(RealV1, HierarchiesAreTheMountedOnes) {
 
 TEST_F(RealCgroups, DeviceRulesHold) {
   oci::Resources resources;
-  resources.devices = {{false, "a", std::nullopt, std::nullopt, "rwm"}, {true, "c", 1, 3, "rwm"}, {true, "c", 1, 5, "r"}};
+  resources.devices = {
+      {false, "a", std::nullopt, std::nullopt, "rwm"}, {true, "c", 1, 3, "rwm"}, {true, "c", 1, 5, "r"}};
   const absl::Status created = cgroups_->Create(top_, resources);
   ASSERT_TRUE(created.ok()) << created;
   const auto tasks = Tasks(top_);
@@ -369,7 +370,9 @@ TEST(RealDeviceFilter, DecidesAndIsReplaced) {
     const UniqueFd dir = *OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
     const UniqueFd procs = *OpenKey(dir.get(), "cgroup.procs", O_WRONLY);
     const auto opens = [&](const char* device) {
-      return ExitCode(Spawn({procs.get()}, [device] { return open(device, O_RDWR | O_CLOEXEC) >= 0 ? 0 : errno == EPERM ? 1 : 2; }));
+      return ExitCode(Spawn({procs.get()}, [device] {
+        return open(device, O_RDWR | O_CLOEXEC) >= 0 ? 0 : errno == EPERM ? 1 : 2;
+      }));
     };
     const auto use = [&](const std::vector<oci::DeviceRule>& rules) {
       const auto program = AssembleDeviceFilter(rules);

@@ -27,7 +27,8 @@ absl::StatusOr<std::map<pid_t, UniqueFd>> OpenListed(const PidLister& list) {
     }
   }
   ASSIGN_OR_RETURN(const std::set<pid_t> after, list());
-  for (auto it = pidfds.begin(); it != pidfds.end();) it = after.count(it->first) > 0 ? std::next(it) : pidfds.erase(it);
+  for (auto it = pidfds.begin(); it != pidfds.end();)
+    it = after.count(it->first) > 0 ? std::next(it) : pidfds.erase(it);
   return pidfds;
 }
 
@@ -52,14 +53,15 @@ absl::StatusOr<bool> WaitEmpty(const PidLister& list, absl::Time deadline) {
     const int64_t left_ms = absl::ToInt64Milliseconds(deadline - absl::Now());
     if (left_ms <= 0) return false;
     if (pidfds.empty()) {
-      absl::SleepFor(absl::Microseconds(200));  // listed, but already gone: the list follows in a moment
+      // lint: allow(sleep): listed, but already gone; no event tells when the list follows
+      absl::SleepFor(absl::Microseconds(200));
       continue;
     }
     // One is enough to sleep on: the list is read again after it.
     pollfd one = {pidfds.begin()->second.get(), POLLIN, 0};
     const int ready = poll(&one, 1, static_cast<int>(left_ms));
     if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll of a pidfd");
-    // A zombie that its parent has not reaped yet reads as ended but may stay listed for a moment.
+    // lint: allow(sleep): a zombie reads as ended but may stay listed until its parent reaps it; no event tells of that
     if (ready > 0) absl::SleepFor(absl::Microseconds(200));
   }
 }

@@ -36,7 +36,8 @@ absl::Status CheckName(absl::string_view name, absl::string_view whole) {
 absl::Status CheckCgroupPath(absl::string_view path) {
   if (path == "/") return absl::OkStatus();
   if (path.empty() || path[0] != '/') {
-    return absl::InvalidArgumentError(absl::StrCat("cgroup path \"", path, "\": want an absolute path such as \"/kubepods/pod1\""));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cgroup path \"", path, "\": want an absolute path such as \"/kubepods/pod1\""));
   }
   if (path.size() > kMaxPath) return absl::InvalidArgumentError("cgroup path longer than 4000 bytes");
   for (const absl::string_view name : absl::StrSplit(path.substr(1), '/')) {

@@ -34,8 +34,8 @@ absl::StatusOr<CgroupTree> V2Tree(std::string name, UniqueFd root, std::shared_p
   return CgroupTree(std::move(name), /*v2=*/true, std::move(controllers), std::move(root), std::move(fake));
 }
 
-// v1's mount directories bear the controllers' names, joined by ',' when they are mounted together (systemd's layout, which
-// everybody keeps); "cpu" is then a link to "cpu,cpuacct" and passed over.
+// v1's mount directories bear the controllers' names, joined by ',' when they are mounted together (systemd's layout,
+// which everybody keeps); "cpu" is then a link to "cpu,cpuacct" and passed over.
 CgroupTree V1Tree(const std::string& name, UniqueFd root, std::shared_ptr<FakeKernel> fake) {
   std::set<std::string> controllers;
   if (name == "systemd") {
@@ -46,7 +46,8 @@ CgroupTree V1Tree(const std::string& name, UniqueFd root, std::shared_ptr<FakeKe
   return CgroupTree(name, /*v2=*/false, std::move(controllers), std::move(root), std::move(fake));
 }
 
-absl::StatusOr<std::unique_ptr<Cgroups>> ProbeV1(int root, std::shared_ptr<FakeKernel> fake, const std::string& mount_root, Log log) {
+absl::StatusOr<std::unique_ptr<Cgroups>> ProbeV1(int root, std::shared_ptr<FakeKernel> fake,
+                                                 const std::string& mount_root, Log log) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(root));
   std::vector<CgroupTree> trees;
   for (const std::string& name : names) {
@@ -81,7 +82,8 @@ absl::StatusOr<std::unique_ptr<Cgroups>> Cgroups::Probe(const std::string& mount
   return NewV2Cgroups(std::move(tree), std::move(log));
 }
 
-absl::StatusOr<std::unique_ptr<Cgroups>> ProbeFake(const std::string& mount_root, bool fake_v2, FakeKernel fake, Log log) {
+absl::StatusOr<std::unique_ptr<Cgroups>> ProbeFake(const std::string& mount_root, bool fake_v2, FakeKernel fake,
+                                                   Log log) {
   ASSIGN_OR_RETURN(UniqueFd root, OpenAt(AT_FDCWD, mount_root, O_RDONLY | O_DIRECTORY));
   auto shared = std::make_shared<FakeKernel>(std::move(fake));
   if (!fake_v2) return ProbeV1(root.get(), std::move(shared), mount_root, std::move(log));

@@ -12,8 +12,8 @@
 
 namespace berth {
 
-// One figure's file, held open and read from the start each time (pread): no path is looked up, no state is shared, any thread
-// may read. A file that this kernel does not have reads as "unknown".
+// One figure's file, held open and read from the start each time (pread): no path is looked up, no state is shared, any
+// thread may read. A file that this kernel does not have reads as "unknown".
 class StatFile {
  public:
   absl::Status Open(int dir, const std::string& key);
@@ -31,7 +31,8 @@ struct MemoryFigures {
   std::optional<uint64_t> inactive_file, rss, faults, major_faults, limit;
 };
 
-// Working set = usage - inactive_file, floored at 0; available = limit - working set, only where limited (CRI, cAdvisor's way).
+// Working set = usage - inactive_file, floored at 0; available = limit - working set, only where limited (CRI,
+// cAdvisor's way).
 void FillMemoryStats(const MemoryFigures& figures, CgroupStats* stats);
 
 std::optional<uint64_t> Find(const std::map<std::string, uint64_t>& flat, const std::string& key);

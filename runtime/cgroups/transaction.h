@@ -9,8 +9,9 @@
 
 namespace berth {
 
-// Writes to interface files that all hold or are all taken back: remembers what stood there before. Directories are borrowed
-// and must outlive it. Undoing runs backwards, so the kernel sees each intermediate state again, only in reverse.
+// Writes to interface files that all hold or are all taken back: remembers what stood there before. Directories are
+// borrowed and must outlive it. Undoing runs backwards, so the kernel sees each intermediate state again, only in
+// reverse.
 class KeyTransaction {
  public:
   explicit KeyTransaction(Log log) : log_(std::move(log)) {}

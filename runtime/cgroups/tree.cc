@@ -60,7 +60,11 @@ absl::Status AddPids(int dir, int depth, std::set<pid_t>* pids) {
 
 CgroupTree::CgroupTree(std::string name, bool v2, std::set<std::string> controllers, UniqueFd root,
                        std::shared_ptr<FakeKernel> fake)
-    : name_(std::move(name)), v2_(v2), controllers_(std::move(controllers)), root_(std::move(root)), fake_(std::move(fake)) {}
+    : name_(std::move(name)),
+      v2_(v2),
+      controllers_(std::move(controllers)),
+      root_(std::move(root)),
+      fake_(std::move(fake)) {}
 
 absl::StatusOr<UniqueFd> CgroupTree::Open(const std::string& path) const {
   RETURN_IF_ERROR(CheckCgroupPath(path));
@@ -107,6 +111,7 @@ absl::Status CgroupTree::Rmdir(int parent, const std::string& name) const {
     if (!pids.empty()) {
       return absl::FailedPreconditionError(absl::StrCat("processes remain: ", absl::StrJoin(pids, " ")));
     }
+    // lint: allow(sleep): v1 has no event for the end of the last exit's bookkeeping
     absl::SleepFor(absl::Milliseconds(1 << attempt));
   }
 }

@@ -24,12 +24,13 @@ struct FakeKernel {
   std::function<void(int dir)> removing;
 };
 
-// One mounted cgroup hierarchy, held by its root's descriptor: everything is resolved beneath it, never by a path from "/".
-// Immutable; thread-safe.
+// One mounted cgroup hierarchy, held by its root's descriptor: everything is resolved beneath it, never by a path from
+// "/". Immutable; thread-safe.
 class CgroupTree {
  public:
   // `controllers`: what it controls ("cpu", "cpuacct" when both are mounted together; "name=systemd" has none).
-  CgroupTree(std::string name, bool v2, std::set<std::string> controllers, UniqueFd root, std::shared_ptr<FakeKernel> fake);
+  CgroupTree(std::string name, bool v2, std::set<std::string> controllers, UniqueFd root,
+             std::shared_ptr<FakeKernel> fake);
 
   const std::string& name() const { return name_; }  // the directory below the mount root; "" for the pure v2 tree
   bool v2() const { return v2_; }
@@ -41,8 +42,10 @@ class CgroupTree {
   // Makes `path` and what is missing above it; `made` gets what was new, outermost first. Returns the directory.
   // `each(parent, dir)` is called for every component, top down, new or not, before the next one is made.
   using EachComponent = std::function<absl::Status(int parent, int dir, bool last)>;
-  absl::StatusOr<UniqueFd> Make(const std::string& path, std::vector<std::string>* made, const EachComponent& each = nullptr) const;
-  // rmdir of `path` alone; OK when absent. An EBUSY that the kernel gives for a moment after the last exit is waited out.
+  absl::StatusOr<UniqueFd> Make(const std::string& path, std::vector<std::string>* made,
+                                const EachComponent& each = nullptr) const;
+  // rmdir of `path` alone; OK when absent. An EBUSY that the kernel gives for a moment after the last exit is waited
+  // out.
   absl::Status RemoveOne(const std::string& path) const;
   // rmdir of `path` and everything below it.
   absl::Status RemoveAll(const std::string& path) const;
@@ -50,7 +53,8 @@ class CgroupTree {
   absl::StatusOr<std::set<pid_t>> Pids(const std::string& path) const;
 
  private:
-  absl::StatusOr<UniqueFd> MakeOnce(const std::string& path, std::vector<std::string>* made, const EachComponent& each) const;
+  absl::StatusOr<UniqueFd> MakeOnce(const std::string& path, std::vector<std::string>* made,
+                                    const EachComponent& each) const;
   absl::Status RemoveBelow(int parent, const std::string& name, int depth) const;
   absl::Status Rmdir(int parent, const std::string& name) const;
 

@@ -103,12 +103,15 @@ absl::Status CheckPageSize(absl::string_view page_size) {
 }
 
 absl::Status CheckUnifiedKey(absl::string_view key) {
-  const bool plain = std::all_of(key.begin(), key.end(),
-                                 [](char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; });
+  const bool plain = std::all_of(key.begin(), key.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
+  });
   const size_t dot = key.find('.');
-  const bool shaped = dot != absl::string_view::npos && dot > 0 && dot + 1 < key.size() && !absl::StrContains(key, "..");
+  const bool shaped =
+      dot != absl::string_view::npos && dot > 0 && dot + 1 < key.size() && !absl::StrContains(key, "..");
   if (plain && shaped && !absl::StartsWith(key, "cgroup.")) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("cgroup key \"", key, "\": want a controller's file such as \"memory.high\""));
+  return absl::InvalidArgumentError(
+      absl::StrCat("cgroup key \"", key, "\": want a controller's file such as \"memory.high\""));
 }
 
 absl::Status CheckCpuList(absl::string_view list, absl::string_view what) {

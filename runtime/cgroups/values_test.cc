@@ -32,9 +32,8 @@ TEST(DeviceRules, AreWrittenAsTheKernelReadsThem) {
 }
 
 TEST(DeviceRules, AnEverythingRuleVoidsWhatCameBefore) {
-  const auto policy = CompactDeviceRules({{true, "c", 1, 3, "rwm"},
-                                          {false, "a", std::nullopt, std::nullopt, "rwm"},
-                                          {true, "a", 5, std::nullopt, "r"}});
+  const auto policy = CompactDeviceRules(
+      {{true, "c", 1, 3, "rwm"}, {false, "a", std::nullopt, std::nullopt, "rwm"}, {true, "a", 5, std::nullopt, "r"}});
   ASSERT_TRUE(policy.ok());
   EXPECT_FALSE(policy->allow_rest);
   ASSERT_EQ(policy->rules.size(), 2u);
@@ -51,9 +50,10 @@ TEST(FlatFile, LeavesOutWhatIsNoNumber) {
 }
 
 TEST(UnifiedKey, IsAControllersFile) {
-  for (const char* key : {"memory.high", "memory.oom.group", "hugetlb.2MB.max", "io.max"}) EXPECT_TRUE(CheckUnifiedKey(key).ok()) << key;
-  for (const char* key : {"", "memory", "memory/high", "../memory.high", "cgroup.procs", "cgroup.kill", ".memory", "memory.",
-                          "memory..high", "memory.high\n"}) {
+  for (const char* key : {"memory.high", "memory.oom.group", "hugetlb.2MB.max", "io.max"})
+    EXPECT_TRUE(CheckUnifiedKey(key).ok()) << key;
+  for (const char* key : {"", "memory", "memory/high", "../memory.high", "cgroup.procs", "cgroup.kill", ".memory",
+                          "memory.", "memory..high", "memory.high\n"}) {
     EXPECT_FALSE(CheckUnifiedKey(key).ok()) << key;
   }
 }

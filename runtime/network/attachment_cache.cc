@@ -22,14 +22,16 @@ constexpr absl::string_view kSuffix = ".json";
 
 absl::Status Take(const Json& json, const char* key, std::string* value) {
   const auto it = json.find(key);
-  if (it == json.end() || !it->is_string()) return absl::DataLossError(absl::StrCat("\"", key, "\" is missing or no string"));
+  if (it == json.end() || !it->is_string())
+    return absl::DataLossError(absl::StrCat("\"", key, "\" is missing or no string"));
   *value = it->get<std::string>();
   return absl::OkStatus();
 }
 
 absl::Status TakeList(const Json& json, const char* key, std::vector<std::string>* values) {
   const auto it = json.find(key);
-  if (it == json.end() || !it->is_array()) return absl::DataLossError(absl::StrCat("\"", key, "\" is missing or no list"));
+  if (it == json.end() || !it->is_array())
+    return absl::DataLossError(absl::StrCat("\"", key, "\" is missing or no list"));
   for (const Json& value : *it) {
     if (!value.is_string()) return absl::DataLossError(absl::StrCat("\"", key, "\" holds something else than strings"));
     values->push_back(value.get<std::string>());
@@ -62,12 +64,16 @@ absl::StatusOr<CachedAttachment> DecodeAttachment(absl::string_view text) {
   if (!json->is_object() || json->value("format", Json()) != kFormat) return absl::DataLossError("\"format\" is not 1");
   CachedAttachment attachment;
   PodNetworkRecord& record = attachment.record;
-  const std::pair<const char*, std::string*> strings[] = {
-      {"podId", &attachment.request.pod_id},   {"podName", &attachment.request.pod_name},
-      {"podNamespace", &attachment.request.pod_namespace}, {"podUid", &attachment.request.pod_uid},
-      {"netns", &attachment.netns_path},       {"network", &record.network_name},
-      {"conflist", &record.conflist_json},     {"result", &record.result_json},
-      {"ifname", &record.ifname},              {"capabilityArgs", &record.capability_args_json}};
+  const std::pair<const char*, std::string*> strings[] = {{"podId", &attachment.request.pod_id},
+                                                          {"podName", &attachment.request.pod_name},
+                                                          {"podNamespace", &attachment.request.pod_namespace},
+                                                          {"podUid", &attachment.request.pod_uid},
+                                                          {"netns", &attachment.netns_path},
+                                                          {"network", &record.network_name},
+                                                          {"conflist", &record.conflist_json},
+                                                          {"result", &record.result_json},
+                                                          {"ifname", &record.ifname},
+                                                          {"capabilityArgs", &record.capability_args_json}};
   for (const auto& [key, value] : strings) RETURN_IF_ERROR(Take(*json, key, value));
   RETURN_IF_ERROR(TakeList(*json, "ips", &record.ips));
   RETURN_IF_ERROR(CheckPodId(attachment.request.pod_id));
@@ -82,8 +88,8 @@ absl::StatusOr<AttachmentCache> AttachmentCache::Open(const std::string& dir) {
 
 absl::Status AttachmentCache::Store(const CachedAttachment& attachment) {
   RETURN_IF_ERROR(CheckPodId(attachment.request.pod_id));
-  return WithContext(WriteFileAtomic(dir_.get(), absl::StrCat(attachment.request.pod_id, kSuffix), EncodeAttachment(attachment), 0600,
-                                     Durability::kNone),
+  return WithContext(WriteFileAtomic(dir_.get(), absl::StrCat(attachment.request.pod_id, kSuffix),
+                                     EncodeAttachment(attachment), 0600, Durability::kNone),
                      "CNI cache");
 }
 

@@ -11,7 +11,8 @@
 namespace berth {
 
 // One file per attached pod, beside the pod's own record: what DEL needs when that record is unreadable or gone
-// (docs/formats/cni-cache.md). Not synced: it is the second line, and what a power cut takes the pod's record still has.
+// (docs/formats/cni-cache.md). Not synced: it is the second line, and what a power cut takes the pod's record still
+// has.
 class AttachmentCache {
  public:
   static absl::StatusOr<AttachmentCache> Open(const std::string& dir);

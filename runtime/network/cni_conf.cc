@@ -28,7 +28,8 @@ bool IsName(absl::string_view name) {
 }
 
 size_t VersionRank(absl::string_view version) {
-  return static_cast<size_t>(std::find(std::begin(kCniVersions), std::end(kCniVersions), version) - std::begin(kCniVersions));
+  return static_cast<size_t>(std::find(std::begin(kCniVersions), std::end(kCniVersions), version) -
+                             std::begin(kCniVersions));
 }
 
 bool IsKnown(absl::string_view version) { return VersionRank(version) < std::size(kCniVersions); }
@@ -100,7 +101,8 @@ absl::StatusOr<Json> AsList(Json single) {
 }
 
 bool HasSuffix(const std::string& name) {
-  return name[0] != '.' && (absl::EndsWith(name, ".conflist") || absl::EndsWith(name, ".conf") || absl::EndsWith(name, ".json"));
+  return name[0] != '.' &&
+         (absl::EndsWith(name, ".conflist") || absl::EndsWith(name, ".conf") || absl::EndsWith(name, ".json"));
 }
 
 absl::StatusOr<CniConf> ReadConf(int dir, const std::string& name) {
@@ -124,7 +126,8 @@ absl::StatusOr<CniConf> ParseCniConf(absl::string_view text, bool single) {
   if (!list.is_object()) return Bad("no JSON object");
   CniConf conf;
   ASSIGN_OR_RETURN(conf.name, StringOf(list, "name"));
-  if (!IsName(conf.name)) return Bad(absl::StrCat("network name \"", conf.name, "\": want letters, digits, '_', '.', '-'"));
+  if (!IsName(conf.name))
+    return Bad(absl::StrCat("network name \"", conf.name, "\": want letters, digits, '_', '.', '-'"));
   ASSIGN_OR_RETURN(conf.version, VersionOf(list));
   RETURN_IF_ERROR(FlagOf(list, "disableCheck"));
   ASSIGN_OR_RETURN(conf.disable_gc, FlagOf(list, "disableGC"));
@@ -141,7 +144,8 @@ absl::StatusOr<CniConf> ParseCniConf(absl::string_view text, bool single) {
 
 absl::StatusOr<CniChoice> ChooseCniConf(const std::string& dir, std::vector<std::string>* complaints) {
   absl::StatusOr<UniqueFd> fd = OpenAt(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY);
-  if (!fd.ok()) return absl::FailedPreconditionError(absl::StrCat("no CNI configuration in ", dir, ": ", fd.status().message()));
+  if (!fd.ok())
+    return absl::FailedPreconditionError(absl::StrCat("no CNI configuration in ", dir, ": ", fd.status().message()));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(fd->get()));
   for (const std::string& name : names) {
     if (!HasSuffix(name)) continue;
@@ -149,8 +153,8 @@ absl::StatusOr<CniChoice> ChooseCniConf(const std::string& dir, std::vector<std:
     if (conf.ok()) return CniChoice{*std::move(conf), name};
     complaints->push_back(absl::StrCat(name, ": ", conf.status().message()));
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat("no CNI configuration in ", dir, complaints->empty() ? "" : " is valid: ", absl::StrJoin(*complaints, "; ")));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "no CNI configuration in ", dir, complaints->empty() ? "" : " is valid: ", absl::StrJoin(*complaints, "; ")));
 }
 
 }  // namespace berth

@@ -27,7 +27,8 @@ struct CniConf {
 // A *.conflist, or with `single` a *.conf / *.json holding one plugin. INVALID_ARGUMENT says what is wrong.
 absl::StatusOr<CniConf> ParseCniConf(absl::string_view text, bool single);
 
-// The first valid file of a directory in the order of names (as containerd and CRI-O choose), and what is wrong with those before it.
+// The first valid file of a directory in the order of names (as containerd and CRI-O choose), and what is wrong with
+// those before it.
 struct CniChoice {
   CniConf conf;
   std::string file;

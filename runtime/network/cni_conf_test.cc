@@ -14,7 +14,8 @@ using testing::HasSubstr;
 
 TEST(CniConf, ReadsAList) {
   const auto conf = ParseCniConf(R"({"cniVersion":"1.0.0","name":"net","disableCheck":true,"plugins":[
-      {"type":"bridge","mtu":1400},{"type":"portmap","capabilities":{"portMappings":true}}]})", false);
+      {"type":"bridge","mtu":1400},{"type":"portmap","capabilities":{"portMappings":true}}]})",
+                                 false);
   ASSERT_TRUE(conf.ok()) << conf.status();
   EXPECT_EQ(conf->name, "net");
   EXPECT_EQ(conf->version, "1.0.0");
@@ -28,7 +29,8 @@ TEST(CniConf, ReadsAList) {
 }
 
 TEST(CniConf, WrapsASinglePlugin) {
-  const auto conf = ParseCniConf(R"({"cniVersion":"0.3.1","name":"old","type":"bridge","ipam":{"type":"host-local"}})", true);
+  const auto conf =
+      ParseCniConf(R"({"cniVersion":"0.3.1","name":"old","type":"bridge","ipam":{"type":"host-local"}})", true);
   ASSERT_TRUE(conf.ok()) << conf.status();
   EXPECT_EQ(conf->name, "old");
   ASSERT_EQ(conf->plugins.size(), 1u);
@@ -38,7 +40,8 @@ TEST(CniConf, WrapsASinglePlugin) {
 
 TEST(CniConf, TakesTheNewestOfferedVersion) {
   const auto version = [](const char* versions) {
-    const auto conf = ParseCniConf(std::string("{\"name\":\"n\",\"plugins\":[{\"type\":\"a\"}],") + versions + "}", false);
+    const auto conf =
+        ParseCniConf(std::string("{\"name\":\"n\",\"plugins\":[{\"type\":\"a\"}],") + versions + "}", false);
     return conf.ok() ? conf->version : std::string(conf.status().message());
   };
   EXPECT_EQ(version(R"("cniVersion":"0.4.0","cniVersions":["0.4.0","1.1.0","9.0.0","1.0.0"])"), "1.1.0");
@@ -67,7 +70,8 @@ TEST(CniConf, SaysWhatIsWrong) {
     EXPECT_EQ(conf.status().code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(std::string(conf.status().message()), HasSubstr(want)) << text;
   }
-  EXPECT_THAT(std::string(ParseCniConf(R"({"name":"n","plugins":[]})", true).status().message()), HasSubstr("conflist"));
+  EXPECT_THAT(std::string(ParseCniConf(R"({"name":"n","plugins":[]})", true).status().message()),
+              HasSubstr("conflist"));
 }
 
 TEST(CniConf, TheFirstValidFileByNameIsChosen) {

@@ -29,7 +29,7 @@ namespace {
 
 constexpr char kIfname[] = "eth0";
 constexpr char kRenderedFile[] = "10-berth.conflist";
-constexpr absl::Duration kStatusAge = absl::Seconds(10);      // STATUS is asked again when somebody looks and it is older
+constexpr absl::Duration kStatusAge = absl::Seconds(10);  // STATUS is asked again when somebody looks and it is older
 constexpr absl::Duration kStatusTimeout = absl::Seconds(20);  // of all plugins together
 
 // What is known of the configuration; replaced as a whole.
@@ -43,8 +43,8 @@ struct Loaded {
 
 class CniNetwork : public Network {
  public:
-  CniNetwork(NetworkOptions options, std::unique_ptr<NetnsPins> pins, std::optional<AttachmentCache> cache, NetworkMetrics* metrics,
-             Log log)
+  CniNetwork(NetworkOptions options, std::unique_ptr<NetnsPins> pins, std::optional<AttachmentCache> cache,
+             NetworkMetrics* metrics, Log log)
       : options_(std::move(options)),
         pins_(std::move(pins)),
         cache_(std::move(cache)),
@@ -61,7 +61,8 @@ class CniNetwork : public Network {
 
   absl::Status Start(EventLoop& loop) {
     Reload();
-    ASSIGN_OR_RETURN(watch_, DirWatch::Start(options_.conf_dir, loop, [this] { Submit([this] { Reload(); }); }, log_));
+    ASSIGN_OR_RETURN(watch_, DirWatch::Start(
+                                 options_.conf_dir, loop, [this] { Submit([this] { Reload(); }); }, log_));
     // Once more: between the first look and the watch somebody may have written.
     Submit([this] { Reload(); });
     return absl::OkStatus();
@@ -70,8 +71,8 @@ class CniNetwork : public Network {
   absl::Status Ready() const override;
   absl::Status SetPodCidr(absl::string_view cidrs) override;
 
-  absl::StatusOr<std::string> CreateNetns(const std::string& pod_id,
-                                          const std::vector<std::pair<std::string, std::string>>& net_sysctls) override {
+  absl::StatusOr<std::string> CreateNetns(
+      const std::string& pod_id, const std::vector<std::pair<std::string, std::string>>& net_sysctls) override {
     return pins_->Create(pod_id, net_sysctls);
   }
   absl::StatusOr<UniqueFd> OpenNetns(const std::string& path) override { return NetnsPins::OpenPath(path); }
@@ -122,15 +123,17 @@ void CniNetwork::Reload() {
   if (choice.ok()) {
     now.file = choice->file;
     now.conf = std::make_shared<const CniConf>(std::move(choice->conf));
-    if (now.conf->AtLeast("1.1.0")) now.plugins = absl::UnavailableError("CNI plugins have not been asked for their status yet");
+    if (now.conf->AtLeast("1.1.0"))
+      now.plugins = absl::UnavailableError("CNI plugins have not been asked for their status yet");
   } else {
     now.why = choice.status();
   }
   {
     MutexLock lock(mutex_);
     const std::string former = loaded_.conf == nullptr ? "" : loaded_.conf->json;
-    const bool same = (loaded_.conf == nullptr) == (now.conf == nullptr) && (now.conf == nullptr || former == now.conf->json) &&
-                      loaded_.why == now.why && loaded_.file == now.file;
+    const bool same = (loaded_.conf == nullptr) == (now.conf == nullptr) &&
+                      (now.conf == nullptr || former == now.conf->json) && loaded_.why == now.why &&
+                      loaded_.file == now.file;
     if (same) return;
     loaded_ = now;
   }
@@ -139,7 +142,8 @@ void CniNetwork::Reload() {
     log_.Warn("no CNI network", {{"error", now.why.message()}});
     return;
   }
-  log_.Info("CNI network loaded", {{"network", now.conf->name}, {"file", now.file}, {"cni_version", now.conf->version}});
+  log_.Info("CNI network loaded",
+            {{"network", now.conf->name}, {"file", now.file}, {"cni_version", now.conf->version}});
 }
 
 void CniNetwork::AskStatus() {
@@ -207,7 +211,8 @@ absl::Status CniNetwork::SetPodCidr(absl::string_view cidrs) {
   return absl::OkStatus();
 }
 
-void CniNetwork::Cache(const PodNetworkRequest& request, const PodNetworkRecord& record, const std::string& netns_path) {
+void CniNetwork::Cache(const PodNetworkRequest& request, const PodNetworkRecord& record,
+                       const std::string& netns_path) {
   if (!cache_) return;
   // The pod's own record is the first line; without the second one the pod can still run and go.
   const absl::Status status = cache_->Store({request, record, netns_path});
@@ -226,14 +231,18 @@ absl::Status CniNetwork::AddAll(const CniConf& conf, const PodVerb& pod, Call& c
 }
 
 void CniNetwork::Undo(const CniConf& conf, const PodVerb& pod) {
-  // Not the failed call: its time may be over, and what was added must go all the same. Each plugin run has its own bound.
+  // Not the failed call: its time may be over, and what was added must go all the same. Each plugin run has its own
+  // bound.
   Call call;
   absl::Status status = plugins_.Delete(conf, pod, "", call, [] { return absl::OkStatus(); });
   if (status.ok() && cache_) status = cache_->Remove(pod.request.pod_id);
-  if (!status.ok()) log_.Warn("pod's network not taken back; it is tried again", {{"pod", pod.request.pod_id}, {"error", status.message()}});
+  if (!status.ok())
+    log_.Warn("pod's network not taken back; it is tried again",
+              {{"pod", pod.request.pod_id}, {"error", status.message()}});
 }
 
-absl::StatusOr<PodNetworkRecord> CniNetwork::Attach(const PodNetworkRequest& request, const std::string& netns_path, Call& call,
+absl::StatusOr<PodNetworkRecord> CniNetwork::Attach(const PodNetworkRequest& request, const std::string& netns_path,
+                                                    Call& call,
                                                     const std::function<absl::Status(const PodNetworkRecord&)>& store) {
   RETURN_IF_ERROR(CheckPodId(request.pod_id));
   RETURN_IF_ERROR(CheckPodNames(request));
@@ -264,11 +273,12 @@ absl::StatusOr<PodNetworkRecord> CniNetwork::Attach(const PodNetworkRequest& req
   return record;
 }
 
-absl::Status CniNetwork::Detach(const PodNetworkRequest& request, const PodNetworkRecord& record, const std::string& netns_path,
-                                Call& call) {
+absl::Status CniNetwork::Detach(const PodNetworkRequest& request, const PodNetworkRecord& record,
+                                const std::string& netns_path, Call& call) {
   if (!record.add_started) return absl::OkStatus();
   RETURN_IF_ERROR(CheckPodId(request.pod_id));
-  ASSIGN_OR_RETURN(const CniConf conf, ParseCniConf(record.conflist_json, /*single=*/false), "recorded CNI configuration");
+  ASSIGN_OR_RETURN(const CniConf conf, ParseCniConf(record.conflist_json, /*single=*/false),
+                   "recorded CNI configuration");
   Json args = Json::object();
   if (!record.capability_args_json.empty()) {
     ASSIGN_OR_RETURN(args, ParseJson(record.capability_args_json), "recorded CNI arguments");
@@ -276,7 +286,8 @@ absl::Status CniNetwork::Detach(const PodNetworkRequest& request, const PodNetwo
   // A pin whose namespace is gone (a reboot leaves none, a crash may leave a plain file) is no CNI_NETNS.
   const bool there = !netns_path.empty() && NetnsPins::OpenPath(netns_path).ok();
   const PodVerb pod{request, there ? netns_path : "", record.ifname, std::move(args)};
-  RETURN_IF_ERROR(plugins_.Delete(conf, pod, record.result_json, call, [] { return failpoint::Hit("net.del.plugin_done"); }));
+  RETURN_IF_ERROR(
+      plugins_.Delete(conf, pod, record.result_json, call, [] { return failpoint::Hit("net.del.plugin_done"); }));
   RETURN_IF_ERROR(failpoint::Hit("net.del.done"));
   return cache_ ? cache_->Remove(request.pod_id) : absl::OkStatus();
 }
@@ -285,7 +296,8 @@ absl::Status CniNetwork::DetachOrphans(const std::set<std::string>& valid, Call&
   if (!cache_) return absl::OkStatus();
   std::vector<std::string> complaints;
   ASSIGN_OR_RETURN(const std::vector<CachedAttachment> cached, cache_->List(&complaints));
-  for (const std::string& complaint : complaints) log_.Warn("unreadable attachment in the CNI cache", {{"file", complaint}});
+  for (const std::string& complaint : complaints)
+    log_.Warn("unreadable attachment in the CNI cache", {{"file", complaint}});
   absl::Status first;
   for (const CachedAttachment& attachment : cached) {
     if (valid.count(attachment.request.pod_id) > 0) continue;
@@ -308,8 +320,10 @@ absl::Status CniNetwork::CollectGarbage(const std::vector<std::string>& valid_po
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Network>> Network::Open(NetworkOptions options, EventLoop& loop, NetworkMetrics* metrics, Log log) {
-  if (options.plugin_timeout <= absl::ZeroDuration()) return absl::InvalidArgumentError("network: the plugin timeout must be positive");
+absl::StatusOr<std::unique_ptr<Network>> Network::Open(NetworkOptions options, EventLoop& loop, NetworkMetrics* metrics,
+                                                       Log log) {
+  if (options.plugin_timeout <= absl::ZeroDuration())
+    return absl::InvalidArgumentError("network: the plugin timeout must be positive");
   ASSIGN_OR_RETURN(std::unique_ptr<NetnsPins> pins,
                    NetnsPins::Open({options.netns_dir, options.unprivileged_ports, options.share_netns_dir}, log));
   // Made when missing, so that it can be watched before a CNI installer writes there.
@@ -318,7 +332,8 @@ absl::StatusOr<std::unique_ptr<Network>> Network::Open(NetworkOptions options, E
   if (!options.cache_dir.empty()) {
     ASSIGN_OR_RETURN(cache, AttachmentCache::Open(options.cache_dir));
   }
-  auto network = std::make_unique<CniNetwork>(std::move(options), std::move(pins), std::move(cache), metrics, std::move(log));
+  auto network =
+      std::make_unique<CniNetwork>(std::move(options), std::move(pins), std::move(cache), metrics, std::move(log));
   RETURN_IF_ERROR(network->Start(loop));
   return network;
 }

@@ -23,13 +23,15 @@ int Family(const std::string& ip) {
   return inet_pton(AF_INET, ip.c_str(), bytes) == 1 ? 4 : inet_pton(AF_INET6, ip.c_str(), bytes) == 1 ? 6 : 0;
 }
 
-// An address may name its interface; one with a sandbox is in the pod, the bridge's or the host's end of the veth is not.
+// An address may name its interface; one with a sandbox is in the pod, the bridge's or the host's end of the veth is
+// not.
 absl::StatusOr<bool> IsInPod(const Json& ip, const Json& interfaces) {
   const auto index = ip.find("interface");
   if (index == ip.end() || index->is_null() || interfaces.empty()) return true;
   if (!index->is_number_integer()) return Bad("\"interface\" of an address is no number");
   const int64_t i = index->get<int64_t>();
-  if (i < 0 || i >= static_cast<int64_t>(interfaces.size())) return Bad("an address names an interface that is not listed");
+  if (i < 0 || i >= static_cast<int64_t>(interfaces.size()))
+    return Bad("an address names an interface that is not listed");
   const Json& interface = interfaces[static_cast<size_t>(i)];
   if (!interface.is_object()) return Bad("an interface is no object");
   const auto sandbox = interface.find("sandbox");
@@ -65,14 +67,14 @@ std::string Plain(absl::string_view text) {
 // Codes of the CNI specification, section "Error".
 absl::StatusCode CodeOf(uint64_t code) {
   switch (code) {
-    case 1:   // incompatible CNI version
-    case 2:   // unsupported field in the network configuration
-    case 6:   // failed to decode content
-    case 7:   // invalid network config
+    case 1:  // incompatible CNI version
+    case 2:  // unsupported field in the network configuration
+    case 6:  // failed to decode content
+    case 7:  // invalid network config
       return absl::StatusCode::kFailedPrecondition;
-    case 3:   // container unknown or does not exist
+    case 3:  // container unknown or does not exist
       return absl::StatusCode::kNotFound;
-    case 4:   // invalid necessary environment variables
+    case 4:  // invalid necessary environment variables
       return absl::StatusCode::kInvalidArgument;
     case 11:  // try again later
     case 50:  // STATUS: the plugin is not available
@@ -96,10 +98,12 @@ absl::StatusOr<CniResult> ParseCniResult(absl::string_view text, absl::string_vi
   if (!result.json.is_object()) return Bad("no JSON object");
   const auto own = result.json.find("cniVersion");
   if (own != result.json.end() && !own->is_string()) return Bad("\"cniVersion\" is no string");
-  if (result.json.contains("ip4") || result.json.contains("ip6")) return Bad("it has the form of CNI 0.2.0, which is not supported");
+  if (result.json.contains("ip4") || result.json.contains("ip6"))
+    return Bad("it has the form of CNI 0.2.0, which is not supported");
   const bool with_version = version < absl::string_view("1");
   Json interfaces = Json::array();
-  if (result.json.contains("interfaces") && !result.json["interfaces"].is_null()) interfaces = result.json["interfaces"];
+  if (result.json.contains("interfaces") && !result.json["interfaces"].is_null())
+    interfaces = result.json["interfaces"];
   if (!interfaces.is_array()) return Bad("\"interfaces\" is no list");
   const auto ips = result.json.find("ips");
   if (ips != result.json.end() && !ips->is_null()) {

@@ -10,7 +10,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr char kOld[] = R"({"cniVersion":"0.4.0","interfaces":[{"name":"br"},{"name":"veth1"},{"name":"eth0","sandbox":"/run/netns/x"}],
+constexpr char kOld[] =
+    R"({"cniVersion":"0.4.0","interfaces":[{"name":"br"},{"name":"veth1"},{"name":"eth0","sandbox":"/run/netns/x"}],
   "ips":[{"version":"4","interface":2,"address":"10.1.0.5/16","gateway":"10.1.0.1"},{"version":"6","interface":2,"address":"fd00::5/64"}]})";
 
 TEST(CniResult, BringsAddressesToTheVersionAsked) {
@@ -28,7 +29,8 @@ TEST(CniResult, BringsAddressesToTheVersionAsked) {
 
 TEST(CniResult, CountsOnlyAddressesInThePod) {
   const auto result = ParseCniResult(R"({"interfaces":[{"name":"br0"},{"name":"eth0","sandbox":"/x"}],
-      "ips":[{"interface":0,"address":"10.1.0.1/16"},{"interface":1,"address":"10.1.0.9/16"},{"address":"10.1.0.10/16"}]})", "1.0.0");
+      "ips":[{"interface":0,"address":"10.1.0.1/16"},{"interface":1,"address":"10.1.0.9/16"},{"address":"10.1.0.10/16"}]})",
+                                     "1.0.0");
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->ips, ElementsAre("10.1.0.9", "10.1.0.10"));
 }
@@ -39,15 +41,19 @@ TEST(CniResult, MayHaveNoAddresses) {
 }
 
 TEST(CniResult, RefusesOtherShapes) {
-  for (const char* text : {"", "[]", "nonsense", R"({"ips":3})", R"({"ips":[3]})", R"({"ips":[{}]})", R"({"ips":[{"address":"x"}]})",
-                           R"({"interfaces":[{}],"ips":[{"address":"1.2.3.4","interface":1}]})", R"({"interfaces":[3],"ips":[{"address":"1.2.3.4","interface":0}]})",
-                           R"({"interfaces":[{}],"ips":[{"address":"1.2.3.4","interface":-1}]})", R"({"cniVersion":1})", R"({"ip4":{"ip":"1.2.3.4/8"}})"}) {
+  for (const char* text :
+       {"", "[]", "nonsense", R"({"ips":3})", R"({"ips":[3]})", R"({"ips":[{}]})", R"({"ips":[{"address":"x"}]})",
+        R"({"interfaces":[{}],"ips":[{"address":"1.2.3.4","interface":1}]})",
+        R"({"interfaces":[3],"ips":[{"address":"1.2.3.4","interface":0}]})",
+        R"({"interfaces":[{}],"ips":[{"address":"1.2.3.4","interface":-1}]})", R"({"cniVersion":1})",
+        R"({"ip4":{"ip":"1.2.3.4/8"}})"}) {
     EXPECT_FALSE(ParseCniResult(text, "1.0.0").ok()) << text;
   }
 }
 
 TEST(CniError, KeepsCodeAndMessage) {
-  const absl::Status later = ParseCniError(R"({"cniVersion":"1.0.0","code":11,"msg":"busy","details":"try\nagain"})", 1, "");
+  const absl::Status later =
+      ParseCniError(R"({"cniVersion":"1.0.0","code":11,"msg":"busy","details":"try\nagain"})", 1, "");
   EXPECT_EQ(later.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(later.message(), "busy; try again (CNI error 11)");
   EXPECT_EQ(ParseCniError(R"({"code":7,"msg":"x"})", 1, "").code(), absl::StatusCode::kFailedPrecondition);
@@ -66,7 +72,8 @@ TEST(CniError, ShowsWhatElseWasSaid) {
 }
 
 TEST(CniVersionsText, IsAListOfStrings) {
-  EXPECT_THAT(*ParseCniVersions(R"({"cniVersion":"1.1.0","supportedVersions":["1.0.0","1.1.0"]})"), ElementsAre("1.0.0", "1.1.0"));
+  EXPECT_THAT(*ParseCniVersions(R"({"cniVersion":"1.1.0","supportedVersions":["1.0.0","1.1.0"]})"),
+              ElementsAre("1.0.0", "1.1.0"));
   EXPECT_FALSE(ParseCniVersions("{}").ok());
   EXPECT_FALSE(ParseCniVersions(R"({"supportedVersions":[1]})").ok());
 }

@@ -15,8 +15,8 @@
 namespace berth {
 namespace {
 
-constexpr uint32_t kEvents = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF |
-                             IN_MOVE_SELF | IN_ONLYDIR;
+constexpr uint32_t kEvents = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |
+                             IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 constexpr absl::Duration kRetry = absl::Seconds(2);
 
 }  // namespace
@@ -69,8 +69,8 @@ struct DirWatch::State {
   }
 };
 
-absl::StatusOr<std::unique_ptr<DirWatch>> DirWatch::Start(const std::string& dir, EventLoop& loop, std::function<void()> changed,
-                                                          Log log) {
+absl::StatusOr<std::unique_ptr<DirWatch>> DirWatch::Start(const std::string& dir, EventLoop& loop,
+                                                          std::function<void()> changed, Log log) {
   auto state = std::make_shared<State>();
   state->dir = dir;
   state->loop = &loop;

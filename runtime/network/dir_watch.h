@@ -11,11 +11,12 @@
 
 namespace berth {
 
-// Tells that something in a directory changed (man 7 inotify), on the loop's thread; `changed` must not block. When the directory
-// itself goes away it is watched again as soon as it is back. Destruction ends the telling.
+// Tells that something in a directory changed (man 7 inotify), on the loop's thread; `changed` must not block. When the
+// directory itself goes away it is watched again as soon as it is back. Destruction ends the telling.
 class DirWatch {
  public:
-  static absl::StatusOr<std::unique_ptr<DirWatch>> Start(const std::string& dir, EventLoop& loop, std::function<void()> changed, Log log);
+  static absl::StatusOr<std::unique_ptr<DirWatch>> Start(const std::string& dir, EventLoop& loop,
+                                                         std::function<void()> changed, Log log);
   ~DirWatch();
 
  private:

@@ -5,8 +5,8 @@
 #include "runtime/network/cni_conf.h"
 #include "runtime/network/invocation.h"
 
-// The first byte says whether it is a list or a single plugin. What parses must be frozen to something that parses to the same,
-// and give every plugin an input.
+// The first byte says whether it is a list or a single plugin. What parses must be frozen to something that parses to
+// the same, and give every plugin an input.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const absl::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);

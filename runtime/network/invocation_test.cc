@@ -26,7 +26,8 @@ PodNetworkRequest Request() {
 
 CniConf Conf() {
   return *ParseCniConf(R"({"cniVersion":"1.0.0","name":"net","plugins":[{"type":"portmap","cni.dev/x":1,"capabilities":
-      {"portMappings":true,"bandwidth":false,"ipRanges":true}}]})", false);
+      {"portMappings":true,"bandwidth":false,"ipRanges":true}}]})",
+                       false);
 }
 
 TEST(PluginInput, GivesACapabilityOnlyToWhoDeclaresIt) {
@@ -42,7 +43,8 @@ TEST(PluginInput, GivesACapabilityOnlyToWhoDeclaresIt) {
   EXPECT_TRUE(input.contains("prevResult"));
   const Json& runtime = input["runtimeConfig"];
   EXPECT_EQ(runtime.size(), 2u);
-  EXPECT_EQ(runtime["portMappings"][1], Json::parse(R"({"hostPort":5353,"containerPort":53,"protocol":"udp","hostIP":"127.0.0.1"})"));
+  EXPECT_EQ(runtime["portMappings"][1],
+            Json::parse(R"({"hostPort":5353,"containerPort":53,"protocol":"udp","hostIP":"127.0.0.1"})"));
   EXPECT_EQ(runtime["ipRanges"], Json::parse(R"([[{"subnet":"10.1.0.0/16"}]])"));
 }
 
@@ -77,7 +79,8 @@ TEST(PodNames, MustNotBreakTheArguments) {
 TEST(Cidrs, AreAListOfSubnets) {
   EXPECT_THAT(*ParseCidrs(" 10.1.0.0/16, fd00::/64"), ElementsAre("10.1.0.0/16", "fd00::/64"));
   EXPECT_TRUE(ParseCidrs("")->empty());
-  for (const char* text : {"10.1.0.0", "10.1.0.0/33", "x/8", "10.1.0.0/-1", "10.1.0.0/8/8", "\"/8"}) EXPECT_FALSE(ParseCidrs(text).ok()) << text;
+  for (const char* text : {"10.1.0.0", "10.1.0.0/33", "x/8", "10.1.0.0/-1", "10.1.0.0/8/8", "\"/8"})
+    EXPECT_FALSE(ParseCidrs(text).ok()) << text;
 }
 
 TEST(CidrTemplate, RendersAValidConfiguration) {
@@ -96,8 +99,9 @@ TEST(NetSysctl, IsAPathBelowNet) {
   EXPECT_EQ(*NetSysctlPath("net.core.somaxconn"), "net/core/somaxconn");
   EXPECT_EQ(*NetSysctlPath("net/ipv4/conf/eth0.100/forwarding"), "net/ipv4/conf/eth0.100/forwarding");
   EXPECT_EQ(*NetSysctlPath("net.ipv4.conf.eth0/100.forwarding"), "net/ipv4/conf/eth0.100/forwarding");
-  for (const char* key : {"", "net", "net.core", "kernel.core_pattern", "net/../kernel/core_pattern", "net.//.kernel.core_pattern",
-                          "net/./core/x", "net..core.x", "/net/core/x", "net.core.x ", "net.core.x\n", "net.ipv4.x=1"}) {
+  for (const char* key :
+       {"", "net", "net.core", "kernel.core_pattern", "net/../kernel/core_pattern", "net.//.kernel.core_pattern",
+        "net/./core/x", "net..core.x", "/net/core/x", "net.core.x ", "net.core.x\n", "net.ipv4.x=1"}) {
     EXPECT_FALSE(NetSysctlPath(key).ok()) << key;
   }
   EXPECT_TRUE(CheckSysctlValue("k", "0 2147483647").ok());
@@ -124,7 +128,8 @@ TEST(AttachmentCache, ReadsWhatItWrote) {
 }
 
 TEST(AttachmentCache, RefusesWhatItDidNotWrite) {
-  for (const char* text : {"", "{}", "[]", R"({"format":2})", R"({"format":1,"podId":"../x"})", R"({"format":1,"podId":"a"})"}) {
+  for (const char* text :
+       {"", "{}", "[]", R"({"format":2})", R"({"format":1,"podId":"../x"})", R"({"format":1,"podId":"a"})"}) {
     EXPECT_EQ(DecodeAttachment(text).status().code(), absl::StatusCode::kDataLoss) << text;
   }
 }

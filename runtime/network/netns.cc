@@ -60,15 +60,16 @@ absl::StatusOr<bool> IsShared(int dir) {
   return absl::NotFoundError(absl::StrCat("mount ", id, " is not in the mount table"));
 }
 
-// CNI agents in pods see /run/netns through a hostPath with propagation: our pins reach them only from a shared mount. Most hosts
-// have a shared "/"; elsewhere we do as `ip netns add`: the directory becomes a shared mount of itself.
+// CNI agents in pods see /run/netns through a hostPath with propagation: our pins reach them only from a shared mount.
+// Most hosts have a shared "/"; elsewhere we do as `ip netns add`: the directory becomes a shared mount of itself.
 absl::Status Share(const std::string& path) {
   const UniqueFd tree(open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
   if (!tree.valid()) return ErrnoStatus(errno, "open_tree");
   mount_attr attr;
   memset(&attr, 0, sizeof attr);
   attr.propagation = MS_SHARED;
-  if (move_mount(tree.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) return ErrnoStatus(errno, "move_mount");
+  if (move_mount(tree.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    return ErrnoStatus(errno, "move_mount");
   if (mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) != 0) {
     const int error = errno;
     umount2(path.c_str(), MNT_DETACH);
@@ -122,7 +123,8 @@ absl::Status NetnsPins::Pin(const std::string& name) const {
   UniqueFd target(openat(dir_.get(), name.c_str(), O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444));
   if (!target.valid()) return ErrnoStatus(errno, absl::StrCat("making ", options_.dir, "/", name));
   const UniqueFd tree(open_tree(proc_.get(), "thread-self/ns/net", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-  const int error = tree.valid() && move_mount(tree.get(), "", target.get(), "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0
+  const int error = tree.valid() && move_mount(tree.get(), "", target.get(), "",
+                                               MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0
                         ? 0
                         : errno;
   if (error == 0) return absl::OkStatus();
@@ -176,7 +178,8 @@ absl::Status NetnsPins::Remove(const std::string& pod_id) {
   while (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
   }
   if (errno != EINVAL && errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("unmounting ", path));
-  if (unlinkat(dir_.get(), name.c_str(), 0) != 0 && errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("removing ", path));
+  if (unlinkat(dir_.get(), name.c_str(), 0) != 0 && errno != ENOENT)
+    return ErrnoStatus(errno, absl::StrCat("removing ", path));
   return absl::OkStatus();
 }
 

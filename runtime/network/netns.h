@@ -12,8 +12,8 @@
 
 namespace berth {
 
-// Network namespaces pinned as <dir>/berth-<pod id> by a mount of their nsfs file, the way `ip netns` does and CNI wants it: a
-// path that outlives every process. Thread-safe.
+// Network namespaces pinned as <dir>/berth-<pod id> by a mount of their nsfs file, the way `ip netns` does and CNI
+// wants it: a path that outlives every process. Thread-safe.
 class NetnsPins {
  public:
   struct Options {

@@ -47,7 +47,8 @@ struct PodNetworkRecord {
 // `result`: "ok", "error" or "timeout". Any thread.
 struct NetworkMetrics {
   virtual ~NetworkMetrics() = default;
-  virtual void Operation(absl::string_view plugin, absl::string_view verb, absl::string_view result, double seconds) = 0;
+  virtual void Operation(absl::string_view plugin, absl::string_view verb, absl::string_view result,
+                         double seconds) = 0;
 };
 
 // An ADD that has had no DEL yet, as the cache on disk knows it.
@@ -58,31 +59,33 @@ struct CachedAttachment {
 };
 
 struct NetworkOptions {
-  std::string conf_dir;                    // "/etc/cni/net.d"
-  std::vector<std::string> plugin_dirs;    // {"/opt/cni/bin", "/usr/lib/cni"}
-  std::string netns_dir;                   // "/run/netns"; pins are <dir>/berth-<pod id>
-  bool share_netns_dir = true;             // a netns_dir on a private mount becomes a shared mount of itself (`ip netns` does so)
-  std::string cache_dir;                   // docs/formats/cni-cache.md, below the state directory; empty: none is kept
-  std::string cidr_template;               // a *.conflist to render with the pod CIDRs when no configuration exists; empty: never
-  absl::Duration plugin_timeout;           // per plugin run
-  bool unprivileged_ports = true;          // net.ipv4.ip_unprivileged_port_start=0 and ping_group_range in pod namespaces
+  std::string conf_dir;                  // "/etc/cni/net.d"
+  std::vector<std::string> plugin_dirs;  // {"/opt/cni/bin", "/usr/lib/cni"}
+  std::string netns_dir;                 // "/run/netns"; pins are <dir>/berth-<pod id>
+  bool share_netns_dir = true;  // a netns_dir on a private mount becomes a shared mount of itself (`ip netns` does so)
+  std::string cache_dir;        // docs/formats/cni-cache.md, below the state directory; empty: none is kept
+  std::string cidr_template;    // a *.conflist to render with the pod CIDRs when no configuration exists; empty: never
+  absl::Duration plugin_timeout;   // per plugin run
+  bool unprivileged_ports = true;  // net.ipv4.ip_unprivileged_port_start=0 and ping_group_range in pod namespaces
 };
 
-// Network namespaces and CNI (spec 1.0.0 and 1.1.0; Debian 12's plugins are 1.1.1). Thread-safe; blocking calls are for lanes.
+// Network namespaces and CNI (spec 1.0.0 and 1.1.0; Debian 12's plugins are 1.1.1). Thread-safe; blocking calls are for
+// lanes.
 class Network {
  public:
-  static absl::StatusOr<std::unique_ptr<Network>> Open(NetworkOptions options, EventLoop& loop, NetworkMetrics* metrics, Log log);
+  static absl::StatusOr<std::unique_ptr<Network>> Open(NetworkOptions options, EventLoop& loop, NetworkMetrics* metrics,
+                                                       Log log);
   virtual ~Network() = default;
 
-  // OK once a valid configuration is loaded (re-read when the directory changes) and, from CNI 1.1, its plugins' STATUS is good;
-  // else why not, for the node's condition. Never blocks: the answer may be some seconds old.
+  // OK once a valid configuration is loaded (re-read when the directory changes) and, from CNI 1.1, its plugins' STATUS
+  // is good; else why not, for the node's condition. Never blocks: the answer may be some seconds old.
   virtual absl::Status Ready() const = 0;
   // CRI UpdateRuntimeConfig: the node's pod CIDRs, for a template when nothing else supplied a configuration.
   virtual absl::Status SetPodCidr(absl::string_view cidrs) = 0;
 
   // Makes a network namespace with lo up and the sysctls ("net.*" keys) written, pinned at the returned path.
-  virtual absl::StatusOr<std::string> CreateNetns(const std::string& pod_id,
-                                                  const std::vector<std::pair<std::string, std::string>>& net_sysctls) = 0;
+  virtual absl::StatusOr<std::string> CreateNetns(
+      const std::string& pod_id, const std::vector<std::pair<std::string, std::string>>& net_sysctls) = 0;
   // INVALID_ARGUMENT when `path` is something else than a network namespace.
   virtual absl::StatusOr<UniqueFd> OpenNetns(const std::string& path) = 0;
   // Unpins; OK when there is none.
@@ -90,19 +93,21 @@ class Network {
   // Ids of the pods that have a pinned namespace: recovery removes those without owner.
   virtual absl::StatusOr<std::vector<std::string>> ListNetns() = 0;
 
-  // CNI ADD through the whole list. `store` is called with the record before the first plugin runs (add_started) and must make
-  // it durable; the returned record holds the result. When a plugin fails, DEL ran for the whole list, in reverse, in its own
-  // time; if that failed too it was logged and the stored record still leads to it. `call` is the operation's own, not the RPC's.
-  virtual absl::StatusOr<PodNetworkRecord> Attach(const PodNetworkRequest& request, const std::string& netns_path, Call& call,
-                                                  const std::function<absl::Status(const PodNetworkRecord&)>& store) = 0;
-  // CNI DEL with the recorded configuration; `netns_path` may be gone (CNI_NETNS is empty then). OK when nothing was added, and as
-  // often as it is called. All plugins are tried; the first error is returned (a plugin's binary that is gone: NOT_FOUND with its
-  // name), and the caller tries again later.
-  virtual absl::Status Detach(const PodNetworkRequest& request, const PodNetworkRecord& record, const std::string& netns_path,
-                              Call& call) = 0;
+  // CNI ADD through the whole list. `store` is called with the record before the first plugin runs (add_started) and
+  // must make it durable; the returned record holds the result. When a plugin fails, DEL ran for the whole list, in
+  // reverse, in its own time; if that failed too it was logged and the stored record still leads to it. `call` is the
+  // operation's own, not the RPC's.
+  virtual absl::StatusOr<PodNetworkRecord> Attach(
+      const PodNetworkRequest& request, const std::string& netns_path, Call& call,
+      const std::function<absl::Status(const PodNetworkRecord&)>& store) = 0;
+  // CNI DEL with the recorded configuration; `netns_path` may be gone (CNI_NETNS is empty then). OK when nothing was
+  // added, and as often as it is called. All plugins are tried; the first error is returned (a plugin's binary that is
+  // gone: NOT_FOUND with its name), and the caller tries again later.
+  virtual absl::Status Detach(const PodNetworkRequest& request, const PodNetworkRecord& record,
+                              const std::string& netns_path, Call& call) = 0;
 
-  // For recovery, before new pods are made: DEL for every cached attachment whose pod is not in `valid_pod_ids`, then the verb GC
-  // of CNI 1.1 where configuration and plugins have it. Tries all; returns the first error.
+  // For recovery, before new pods are made: DEL for every cached attachment whose pod is not in `valid_pod_ids`, then
+  // the verb GC of CNI 1.1 where configuration and plugins have it. Tries all; returns the first error.
   virtual absl::Status CollectGarbage(const std::vector<std::string>& valid_pod_ids, Call& call) = 0;
 };
 

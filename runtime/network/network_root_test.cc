@@ -95,15 +95,17 @@ constexpr char kBridge[] = R"({"type":"bridge","bridge":"test0","isGateway":true
 constexpr char kPortmap[] = R"({"type":"portmap","capabilities":{"portMappings":true}})";
 
 std::string List(const std::vector<std::string>& plugins, const char* version = "1.0.0", const char* more = "") {
-  return absl::StrCat("{\"cniVersion\":\"", version, "\",\"name\":\"testnet\",", more, "\"plugins\":[", absl::StrJoin(plugins, ","), "]}");
+  return absl::StrCat("{\"cniVersion\":\"", version, "\",\"name\":\"testnet\",", more, "\"plugins\":[",
+                      absl::StrJoin(plugins, ","), "]}");
 }
 
 // Everything that a pod's network leaves on a node.
 std::string World() {
-  return absl::StrCat("links:\n", Shell("ip -o link | sed 's/^[0-9]*: //; s/@.*//; s/:.*//' | sort"),
-                      "pins:\n", Shell("ls /run/netns"), "rules:\n", Shell("iptables-save | grep -v '^#' | sed 's/\\[.*//'"), "addresses:\n",
-                      Shell("ls /var/lib/cni/networks/testnet 2>/dev/null | grep -v -e lock -e last_reserved || true"), "cache:\n",
-                      Shell(absl::StrCat("ls ", kRoot, "/cache")));
+  return absl::StrCat("links:\n", Shell("ip -o link | sed 's/^[0-9]*: //; s/@.*//; s/:.*//' | sort"), "pins:\n",
+                      Shell("ls /run/netns"), "rules:\n", Shell("iptables-save | grep -v '^#' | sed 's/\\[.*//'"),
+                      "addresses:\n",
+                      Shell("ls /var/lib/cni/networks/testnet 2>/dev/null | grep -v -e lock -e last_reserved || true"),
+                      "cache:\n", Shell(absl::StrCat("ls ", kRoot, "/cache")));
 }
 
 class RealNetwork : public testing::Test {
@@ -112,7 +114,8 @@ class RealNetwork : public testing::Test {
     if (!isolated) GTEST_SKIP() << "needs root and unshare(CLONE_NEWNS | CLONE_NEWNET)";
     ASSERT_TRUE(RemoveTreeAt(AT_FDCWD, kRoot).ok());
     ASSERT_TRUE(RemoveTreeAt(AT_FDCWD, "/var/lib/cni").ok());
-    for (const char* dir : {"/bin", "/net.d", "/cache", "/out"}) ASSERT_TRUE(MakeDirs(absl::StrCat(kRoot, dir), 0755).ok());
+    for (const char* dir : {"/bin", "/net.d", "/cache", "/out"})
+      ASSERT_TRUE(MakeDirs(absl::StrCat(kRoot, dir), 0755).ok());
     ASSERT_TRUE(MakeDirs("/var/lib/cni", 0755).ok());
     loop_ = *EventLoop::Start();
     Open();
@@ -180,7 +183,8 @@ ino_t Inode(const std::string& path) {
 
 TEST_F(RealNetwork, ANamespaceIsPinnedAndFurnished) {
   const ino_t own = Inode("/proc/self/ns/net");
-  const auto path = network_->CreateNetns("pod1", {{"net.core.somaxconn", "777"}, {"net.ipv4.ip_unprivileged_port_start", "80"}});
+  const auto path =
+      network_->CreateNetns("pod1", {{"net.core.somaxconn", "777"}, {"net.ipv4.ip_unprivileged_port_start", "80"}});
   ASSERT_TRUE(path.ok()) << path.status();
   EXPECT_EQ(*path, "/run/netns/berth-pod1");
   EXPECT_EQ(Inode("/proc/self/ns/net"), own);
@@ -203,8 +207,11 @@ TEST_F(RealNetwork, ANamespaceIsPinnedAndFurnished) {
 }
 
 TEST_F(RealNetwork, ARefusedSysctlLeavesNothing) {
-  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
-           {"kernel.core_pattern", "x"}, {"net.core.nosuch", "1"}, {"net.core.somaxconn", "1+kernel.core_pattern=x"}, {"net.core.somaxconn", "1\n2"}}) {
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, std::string>>{{"kernel.core_pattern", "x"},
+                                                        {"net.core.nosuch", "1"},
+                                                        {"net.core.somaxconn", "1+kernel.core_pattern=x"},
+                                                        {"net.core.somaxconn", "1\n2"}}) {
     EXPECT_FALSE(network_->CreateNetns("pod1", {{key, value}}).ok()) << key;
   }
   EXPECT_FALSE(network_->CreateNetns("../pod1", {}).ok());
@@ -270,7 +277,8 @@ TEST_F(RealNetwork, ReadyFollowsTheDirectory) {
 }
 
 TEST_F(RealNetwork, PodCidrRendersATemplateOnlyWithoutConfiguration) {
-  Put("out/template", R"({"cniVersion":"1.0.0","name":"made","plugins":[{"type":"bridge","ipam":{"type":"host-local","ranges":{{POD_RANGES}}}}]})");
+  Put("out/template",
+      R"({"cniVersion":"1.0.0","name":"made","plugins":[{"type":"bridge","ipam":{"type":"host-local","ranges":{{POD_RANGES}}}}]})");
   EXPECT_TRUE(network_->SetPodCidr("10.9.0.0/16").ok());  // no template: nothing to do
   EXPECT_FALSE(network_->Ready().ok());
   options_.cidr_template = absl::StrCat(kRoot, "/out/template");
@@ -293,7 +301,8 @@ class RealPlugins : public RealNetwork {
   void SetUp() override {
     RealNetwork::SetUp();
     if (IsSkipped()) return;
-    if (access(absl::StrCat(kPluginDir, "/bridge").c_str(), X_OK) != 0) GTEST_SKIP() << "no CNI plugins in " << kPluginDir;
+    if (access(absl::StrCat(kPluginDir, "/bridge").c_str(), X_OK) != 0)
+      GTEST_SKIP() << "no CNI plugins in " << kPluginDir;
   }
 };
 
@@ -352,8 +361,9 @@ TEST_F(RealPlugins, DetachWithoutTheNamespaceFreesTheAddress) {
 }
 
 TEST_F(RealPlugins, AFailureHalfWayIsTakenBack) {
-  Plugin("broken", "cat >/dev/null; [ $CNI_COMMAND = DEL ] && { echo >>" + std::string(kRoot) +
-                       "/out/dels; exit 0; }; echo '{\"cniVersion\":\"1.0.0\",\"code\":11,\"msg\":\"come back later\"}'; exit 1");
+  Plugin("broken",
+         "cat >/dev/null; [ $CNI_COMMAND = DEL ] && { echo >>" + std::string(kRoot) +
+             "/out/dels; exit 0; }; echo '{\"cniVersion\":\"1.0.0\",\"code\":11,\"msg\":\"come back later\"}'; exit 1");
   Use(List({kBridge, kPortmap, R"({"type":"broken"})"}));
   std::string before;
   for (int round = 0; round < 2; ++round) {
@@ -389,8 +399,8 @@ TEST_F(RealPlugins, GarbageCollectionDetachesCachedPodsWithoutOwner) {
   EXPECT_TRUE(network_->RemoveNetns("pod2").ok());
 }
 
-// Every failpoint twice: as an error, after which nothing may be left, and as a kill -9 in another process, after which a
-// new Network with no pods must find and remove everything.
+// Every failpoint twice: as an error, after which nothing may be left, and as a kill -9 in another process, after which
+// a new Network with no pods must find and remove everything.
 TEST_F(RealPlugins, FailpointsLeaveNothing) {
 #ifndef BERTH_FAILPOINTS
   GTEST_SKIP() << "built without failpoints";
@@ -443,8 +453,9 @@ ADD) echo '{"cniVersion":"1.0.0","interfaces":[{"name":"eth0","sandbox":"/x"}],"
 esac)";
 
 TEST_F(RealNetwork, APluginSeesItsPodAndNothingOfUs) {
-  Plugin("spy", absl::StrCat("env | sort >", kRoot, "/out/env.$CNI_COMMAND; pwd >", kRoot, "/out/cwd; ls /proc/self/fd >", kRoot,
-                             "/out/fds; cat >", kRoot, "/out/in.$CNI_COMMAND </dev/stdin; ", absl::StrReplaceAll(kGood, {{"IN=$(cat); ", ""}})));
+  Plugin("spy", absl::StrCat("env | sort >", kRoot, "/out/env.$CNI_COMMAND; pwd >", kRoot,
+                             "/out/cwd; ls /proc/self/fd >", kRoot, "/out/fds; cat >", kRoot,
+                             "/out/in.$CNI_COMMAND </dev/stdin; ", absl::StrReplaceAll(kGood, {{"IN=$(cat); ", ""}})));
   Use(List({R"({"type":"spy","capabilities":{"portMappings":true,"dns":true},"x":[1]})"}));
   ASSERT_EQ(setenv("BERTH_SECRET", "x", 1), 0);
   PodNetworkRequest request = WithPorts("pod1");
@@ -452,8 +463,10 @@ TEST_F(RealNetwork, APluginSeesItsPodAndNothingOfUs) {
   const auto record = Attach(request, "/run/netns/none");
   ASSERT_TRUE(record.ok()) << record.status();
   EXPECT_THAT(record->ips, ElementsAre("10.5.0.9"));
-  EXPECT_THAT(Out("env.ADD"), HasSubstr("CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=pod1;K8S_POD_UID=uid-1\n"
-                                        "CNI_COMMAND=ADD\nCNI_CONTAINERID=pod1\nCNI_IFNAME=eth0\nCNI_NETNS=/run/netns/none\n"));
+  EXPECT_THAT(Out("env.ADD"),
+              HasSubstr("CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_"
+                        "ID=pod1;K8S_POD_UID=uid-1\n"
+                        "CNI_COMMAND=ADD\nCNI_CONTAINERID=pod1\nCNI_IFNAME=eth0\nCNI_NETNS=/run/netns/none\n"));
   EXPECT_THAT(Out("env.ADD"), Not(HasSubstr("BERTH_SECRET")));
   EXPECT_EQ(Out("cwd"), "/\n");
   EXPECT_EQ(Out("fds"), "0\n1\n2\n3\n");
@@ -568,20 +581,30 @@ TEST_F(RealNetwork, OnlyRootsPluginsRun) {
 }
 
 TEST_F(RealNetwork, Cni11VerbsReachThosePluginsThatSpeakThem) {
-  const std::string versions = "VERSION) echo '{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"1.0.0\",\"1.1.0\"]}';;";
-  Plugin("modern", absl::StrCat("IN=$(cat); echo $CNI_COMMAND >>", kRoot, "/out/modern; case $CNI_COMMAND in ", versions, "STATUS) [ -e ", kRoot,
-                                "/out/good ] && exit 0; echo '{\"code\":50,\"msg\":\"daemon is away\"}'; exit 1;; GC) echo \"$IN\" >", kRoot, "/out/gc;; esac"));
-  Plugin("older", absl::StrCat("cat >/dev/null; echo $CNI_COMMAND >>", kRoot,
-                               "/out/older; case $CNI_COMMAND in VERSION) echo '{\"supportedVersions\":[\"1.0.0\"]}';; *) exit 1;; esac"));
+  const std::string versions =
+      "VERSION) echo '{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"1.0.0\",\"1.1.0\"]}';;";
+  Plugin(
+      "modern",
+      absl::StrCat(
+          "IN=$(cat); echo $CNI_COMMAND >>", kRoot, "/out/modern; case $CNI_COMMAND in ", versions, "STATUS) [ -e ",
+          kRoot, "/out/good ] && exit 0; echo '{\"code\":50,\"msg\":\"daemon is away\"}'; exit 1;; GC) echo \"$IN\" >",
+          kRoot, "/out/gc;; esac"));
+  Plugin(
+      "older",
+      absl::StrCat(
+          "cat >/dev/null; echo $CNI_COMMAND >>", kRoot,
+          "/out/older; case $CNI_COMMAND in VERSION) echo '{\"supportedVersions\":[\"1.0.0\"]}';; *) exit 1;; esac"));
   Use(List({R"({"type":"modern"})", R"({"type":"older"})"}, "1.1.0"));
-  EXPECT_TRUE(Eventually([&] { return absl::StrContains(network_->Ready().message(), "daemon is away"); })) << network_->Ready();
+  EXPECT_TRUE(Eventually([&] { return absl::StrContains(network_->Ready().message(), "daemon is away"); }))
+      << network_->Ready();
   EXPECT_EQ(network_->Ready().code(), absl::StatusCode::kUnavailable);
   Put("out/good", "");
   Open();
   EXPECT_TRUE(Eventually([&] { return network_->Ready().ok(); })) << network_->Ready();
   const absl::Status collected = network_->CollectGarbage({"pod7"}, call_);
   EXPECT_TRUE(collected.ok()) << collected;
-  EXPECT_EQ(Json::parse(Out("gc"))["cni.dev/valid-attachments"], Json::parse(R"([{"containerID":"pod7","ifname":"eth0"}])"));
+  EXPECT_EQ(Json::parse(Out("gc"))["cni.dev/valid-attachments"],
+            Json::parse(R"([{"containerID":"pod7","ifname":"eth0"}])"));
   EXPECT_THAT(Out("modern"), HasSubstr("GC"));
   EXPECT_THAT(Out("older"), Not(HasSubstr("GC")));
   EXPECT_THAT(Out("older"), Not(HasSubstr("STATUS")));
@@ -605,7 +628,8 @@ TEST_F(RealNetwork, EveryPodAtOnce) {
       const auto netns = network_->CreateNetns(id, {});
       ASSERT_TRUE(netns.ok()) << netns.status();
       Call call;
-      const auto record = network_->Attach(Pod(id), *netns, call, [](const PodNetworkRecord&) { return absl::OkStatus(); });
+      const auto record =
+          network_->Attach(Pod(id), *netns, call, [](const PodNetworkRecord&) { return absl::OkStatus(); });
       EXPECT_TRUE(record.ok()) << record.status();
       if (record.ok()) {
         EXPECT_TRUE(network_->Detach(Pod(id), *record, *netns, call).ok());
@@ -634,7 +658,8 @@ int LiveAndDie(const std::string& failpoint_name) {
   const auto netns = (*network)->CreateNetns("pod1", {});
   if (!netns.ok()) return 4;
   Call call;
-  const auto record = (*network)->Attach(WithPorts("pod1"), *netns, call, [](const PodNetworkRecord&) { return absl::OkStatus(); });
+  const auto record =
+      (*network)->Attach(WithPorts("pod1"), *netns, call, [](const PodNetworkRecord&) { return absl::OkStatus(); });
   if (!record.ok()) return 5;
   return (*network)->Detach(WithPorts("pod1"), *record, *netns, call).ok() ? 6 : 7;
 }

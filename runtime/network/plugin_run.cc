@@ -42,7 +42,8 @@ class SpawnSetup {
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
-    int error = posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    int error =
+        posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (error == 0) error = posix_spawnattr_setpgroup(&attributes_, 0);
     if (error == 0) error = posix_spawnattr_setsigmask(&attributes_, &none);
     if (error == 0) error = posix_spawnattr_setsigdefault(&attributes_, &all);
@@ -95,7 +96,8 @@ class Plugin {
   PluginOutput output_;
 };
 
-absl::Status Plugin::Spawn(const std::string& path, const std::vector<std::string>& environment, const std::string& input) {
+absl::Status Plugin::Spawn(const std::string& path, const std::vector<std::string>& environment,
+                           const std::string& input) {
   // A sealed file as stdin: nothing to write while it runs, no SIGPIPE.
   const UniqueFd in(sys::MemfdSealed("cni-config", input.data(), input.size()));
   if (!in.valid()) return ErrnoStatus(-in.get(), "memfd for a CNI plugin");
@@ -107,13 +109,15 @@ absl::Status Plugin::Spawn(const std::string& path, const std::vector<std::strin
   std::vector<char*> envp;
   for (const std::string& entry : environment) envp.push_back(const_cast<char*>(entry.c_str()));
   envp.push_back(nullptr);
-  if (error == 0) error = posix_spawn(&pid_, path.c_str(), setup.actions(), setup.attributes(), argv.data(), envp.data());
+  if (error == 0)
+    error = posix_spawn(&pid_, path.c_str(), setup.actions(), setup.attributes(), argv.data(), envp.data());
   if (error != 0) return ErrnoStatus(error, absl::StrCat("starting ", path));
   out_.write_end.Reset();
   err_.write_end.Reset();
   const int pidfd = sys::PidfdOpen(pid_);
   if (pidfd < 0) {
     // Out of descriptors. Still our child: kill and reap it by its number, which cannot be reused before that.
+    // lint: allow(bare-kill): a process group has no descriptor, and its leader is not reaped yet
     kill(-pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
     return ErrnoStatus(-pidfd, "pidfd of a CNI plugin");
@@ -153,7 +157,10 @@ void Plugin::ReadErr() {
 
 absl::Status Plugin::WaitForEnd(absl::Time deadline, Call& call, int cancelled) {
   for (;;) {
-    pollfd fds[] = {{pidfd_.get(), POLLIN, 0}, {cancelled, POLLIN, 0}, {out_.read_end.get(), POLLIN, 0}, {err_.read_end.get(), POLLIN, 0}};
+    pollfd fds[] = {{pidfd_.get(), POLLIN, 0},
+                    {cancelled, POLLIN, 0},
+                    {out_.read_end.get(), POLLIN, 0},
+                    {err_.read_end.get(), POLLIN, 0}};
     const absl::Duration left = deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return absl::DeadlineExceededError("it did not end in time and was killed");
     const int64_t ms = std::min<int64_t>(absl::ToInt64Milliseconds(left) + 1, 3600 * 1000);
@@ -166,7 +173,8 @@ absl::Status Plugin::WaitForEnd(absl::Time deadline, Call& call, int cancelled) 
 }
 
 void Plugin::Kill() {
-  kill(-pid_, SIGKILL);  // the group: not yet reaped, so the number is ours
+  // lint: allow(bare-kill): a process group has no descriptor, and its leader is not reaped yet
+  kill(-pid_, SIGKILL);
   sys::PidfdSendSignal(pidfd_.get(), SIGKILL);
 }
 
@@ -191,7 +199,8 @@ absl::StatusOr<PluginOutput> Plugin::Finish(absl::Time deadline, Call& call) {
       if (write(cancelled->get(), &one, sizeof one) < 0) return;  // full: already readable
     });
   }
-  const absl::Status status = cancelled->valid() ? WaitForEnd(deadline, call, cancelled->get()) : ErrnoStatus(errno, "eventfd");
+  const absl::Status status =
+      cancelled->valid() ? WaitForEnd(deadline, call, cancelled->get()) : ErrnoStatus(errno, "eventfd");
   if (!status.ok()) Kill();
   const bool reaped = Reap(absl::Now() + kDeathWait);
   RETURN_IF_ERROR(status);

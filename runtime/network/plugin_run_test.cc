@@ -45,7 +45,8 @@ TEST_F(Plugin, GetsInputAndACleanSetting) {
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGTERM);
   ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &blocked, &former), 0);
-  const auto output = Run("cat; echo; pwd; env; ls /proc/self/fd; grep SigBlk /proc/self/status; echo problem >&2; exit 3");
+  const auto output =
+      Run("cat; echo; pwd; env; ls /proc/self/fd; grep SigBlk /proc/self/status; echo problem >&2; exit 3");
   ASSERT_EQ(pthread_sigmask(SIG_SETMASK, &former, nullptr), 0);
   ASSERT_TRUE(output.ok()) << output.status();
   EXPECT_EQ(output->exit_code, 3);

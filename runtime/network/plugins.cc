@@ -27,28 +27,32 @@ Plugins::Plugins(std::vector<std::string> dirs, absl::Duration timeout, NetworkM
     : dirs_(std::move(dirs)), timeout_(timeout), metrics_(metrics), log_(std::move(log)) {}
 
 absl::StatusOr<std::string> Plugins::RunFound(const std::string& path, const std::string& type, absl::string_view verb,
-                                              const std::vector<std::string>& environment, const std::string& input, Call& call) {
+                                              const std::vector<std::string>& environment, const std::string& input,
+                                              Call& call) {
   ASSIGN_OR_RETURN(PluginOutput output, runner_.Run(path, environment, input, timeout_, call));
   if (!output.err.empty()) {
     const std::string text = output.err.substr(output.err.size() > 2048 ? output.err.size() - 2048 : 0);
     const Log log = log_.With("plugin", type).With("verb", verb);
-    output.exit_code == 0 ? log.Debug("CNI plugin wrote", {{"stderr", text}}) : log.Warn("CNI plugin wrote", {{"stderr", text}});
+    output.exit_code == 0 ? log.Debug("CNI plugin wrote", {{"stderr", text}})
+                          : log.Warn("CNI plugin wrote", {{"stderr", text}});
   }
   if (output.exit_code != 0) return ParseCniError(output.out, output.exit_code, output.err);
   return std::move(output.out);
 }
 
-absl::StatusOr<std::string> Plugins::Run(const Json& plugin, absl::string_view verb, const PodVerb* pod, const std::string& input,
-                                         Call& call) {
+absl::StatusOr<std::string> Plugins::Run(const Json& plugin, absl::string_view verb, const PodVerb* pod,
+                                         const std::string& input, Call& call) {
   const std::string type = TypeOf(plugin);
   const absl::Time begin = absl::Now();
   absl::StatusOr<std::string> output = FindPlugin(dirs_, type);
   if (output.ok()) {
     const std::vector<std::string> environment =
-        PluginEnvironment(verb, pod == nullptr ? nullptr : &pod->request, pod == nullptr ? "" : pod->netns, pod == nullptr ? "" : pod->ifname, dirs_);
+        PluginEnvironment(verb, pod == nullptr ? nullptr : &pod->request, pod == nullptr ? "" : pod->netns,
+                          pod == nullptr ? "" : pod->ifname, dirs_);
     output = RunFound(*output, type, verb, environment, input, call);
   }
-  if (metrics_ != nullptr) metrics_->Operation(type, verb, Outcome(output.status()), absl::ToDoubleSeconds(absl::Now() - begin));
+  if (metrics_ != nullptr)
+    metrics_->Operation(type, verb, Outcome(output.status()), absl::ToDoubleSeconds(absl::Now() - begin));
   if (!output.ok()) return WithContext(output.status(), absl::StrCat("CNI plugin \"", type, "\" ", verb));
   return output;
 }
@@ -62,7 +66,8 @@ absl::StatusOr<std::string> Plugins::Add(const CniConf& conf, const PodVerb& pod
                                          const std::function<absl::Status()>& done) {
   Json previous;
   for (const Json& plugin : conf.plugins) {
-    ASSIGN_OR_RETURN(const std::string output, Run(plugin, "ADD", &pod, PluginInput(conf, plugin, pod.capability_args, previous), call));
+    ASSIGN_OR_RETURN(const std::string output,
+                     Run(plugin, "ADD", &pod, PluginInput(conf, plugin, pod.capability_args, previous), call));
     ASSIGN_OR_RETURN(CniResult result, ParseCniResult(output, conf.version), "CNI plugin \"", TypeOf(plugin), "\" ADD");
     previous = std::move(result.json);
     RETURN_IF_ERROR(done());
@@ -78,7 +83,8 @@ absl::Status Plugins::Delete(const CniConf& conf, const PodVerb& pod, const std:
   }
   absl::Status first;
   for (auto plugin = conf.plugins.rbegin(); plugin != conf.plugins.rend(); ++plugin) {
-    absl::Status status = Run(*plugin, "DEL", &pod, PluginInput(conf, *plugin, pod.capability_args, previous), call).status();
+    absl::Status status =
+        Run(*plugin, "DEL", &pod, PluginInput(conf, *plugin, pod.capability_args, previous), call).status();
     if (status.ok()) status = done();
     if (first.ok()) first = status;
   }
@@ -88,7 +94,8 @@ absl::Status Plugins::Delete(const CniConf& conf, const PodVerb& pod, const std:
 absl::StatusOr<bool> Plugins::Speaks11(const Json& plugin, Call& call) {
   const std::string input = Json{{"cniVersion", std::string(kNewest)}}.dump();
   ASSIGN_OR_RETURN(const std::string output, Run(plugin, "VERSION", nullptr, input, call));
-  ASSIGN_OR_RETURN(const std::vector<std::string> versions, ParseCniVersions(output), "CNI plugin \"", TypeOf(plugin), "\"");
+  ASSIGN_OR_RETURN(const std::vector<std::string> versions, ParseCniVersions(output), "CNI plugin \"", TypeOf(plugin),
+                   "\"");
   return std::find(versions.begin(), versions.end(), kNewest) != versions.end();
 }
 
@@ -106,7 +113,8 @@ absl::Status Plugins::ForEach11(const CniConf& conf, absl::string_view verb, con
 }
 
 absl::Status Plugins::Check(const CniConf& conf, Call& call) {
-  return ForEach11(conf, "STATUS", [&](const Json& plugin) { return PluginInput(conf, plugin, Json::object(), Json()); }, call);
+  return ForEach11(
+      conf, "STATUS", [&](const Json& plugin) { return PluginInput(conf, plugin, Json::object(), Json()); }, call);
 }
 
 absl::Status Plugins::CollectGarbage(const CniConf& conf, const Json& valid_attachments, Call& call) {

@@ -31,7 +31,8 @@ class Plugins {
   // NOT_FOUND or PERMISSION_DENIED for a plugin that could not be started: asked before anything is added.
   absl::Status FindAll(const CniConf& conf) const;
   // Every plugin in order, each with its forerunner's result; `done` after each. Returns the last one's.
-  absl::StatusOr<std::string> Add(const CniConf& conf, const PodVerb& pod, Call& call, const std::function<absl::Status()>& done);
+  absl::StatusOr<std::string> Add(const CniConf& conf, const PodVerb& pod, Call& call,
+                                  const std::function<absl::Status()>& done);
   // Every plugin in reverse, whatever the others do; the first error. `result_json` of ADD, may be empty.
   absl::Status Delete(const CniConf& conf, const PodVerb& pod, const std::string& result_json, Call& call,
                       const std::function<absl::Status()>& done);
@@ -40,9 +41,11 @@ class Plugins {
   absl::Status CollectGarbage(const CniConf& conf, const Json& valid_attachments, Call& call);
 
  private:
-  absl::StatusOr<std::string> Run(const Json& plugin, absl::string_view verb, const PodVerb* pod, const std::string& input, Call& call);
+  absl::StatusOr<std::string> Run(const Json& plugin, absl::string_view verb, const PodVerb* pod,
+                                  const std::string& input, Call& call);
   absl::StatusOr<std::string> RunFound(const std::string& path, const std::string& type, absl::string_view verb,
-                                       const std::vector<std::string>& environment, const std::string& input, Call& call);
+                                       const std::vector<std::string>& environment, const std::string& input,
+                                       Call& call);
   absl::StatusOr<bool> Speaks11(const Json& plugin, Call& call);
   template <typename Input>
   absl::Status ForEach11(const CniConf& conf, absl::string_view verb, const Input& input_of, Call& call);

@@ -38,22 +38,27 @@ absl::StatusOr<std::string> NetSysctlPath(absl::string_view key) {
     for (char& c : path) c = c == '.' ? '/' : c == '/' ? '.' : c;
   }
   const std::vector<absl::string_view> names = absl::StrSplit(path, '/');
-  if (key.size() > kMaxKey || names.size() < 3 || names[0] != "net" || !std::all_of(names.begin(), names.end(), IsName)) {
-    return absl::InvalidArgumentError(absl::StrCat("sysctl \"", key, "\": want one of the network namespace such as \"net.core.somaxconn\""));
+  if (key.size() > kMaxKey || names.size() < 3 || names[0] != "net" ||
+      !std::all_of(names.begin(), names.end(), IsName)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sysctl \"", key, "\": want one of the network namespace such as \"net.core.somaxconn\""));
   }
   return path;
 }
 
 absl::Status CheckSysctlValue(absl::string_view key, absl::string_view value) {
-  const bool plain = std::all_of(value.begin(), value.end(), [](char c) { return c == '\t' || (c >= 0x20 && c < 0x7f); });
+  const bool plain =
+      std::all_of(value.begin(), value.end(), [](char c) { return c == '\t' || (c >= 0x20 && c < 0x7f); });
   if (plain && !value.empty() && value.size() <= kMaxValue) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("sysctl \"", key, "\": its value is empty, too long or has control characters"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("sysctl \"", key, "\": its value is empty, too long or has control characters"));
 }
 
 absl::StatusOr<UniqueFd> OpenPrivateProc() {
   const UniqueFd context(fsopen("proc", FSOPEN_CLOEXEC));
   if (!context.valid()) return ErrnoStatus(errno, "fsopen of proc");
-  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return ErrnoStatus(errno, "making a procfs");
+  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return ErrnoStatus(errno, "making a procfs");
   UniqueFd mount(fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   if (!mount.valid()) return ErrnoStatus(errno, "mounting a procfs");
   struct statfs fs;
@@ -72,7 +77,8 @@ absl::Status WriteNetSysctl(int proc, absl::string_view key, absl::string_view v
   constexpr uint64_t kResolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
   const int fd = sys::OpenAt2(proc, full.c_str(), O_WRONLY | O_CLOEXEC, 0, kResolve);
   if (fd == -ENOENT) {
-    return absl::InvalidArgumentError(absl::StrCat("sysctl \"", key, "\" does not exist in a network namespace of this kernel"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("sysctl \"", key, "\" does not exist in a network namespace of this kernel"));
   }
   if (fd < 0) return ErrnoStatus(-fd, absl::StrCat("sysctl ", key));
   const UniqueFd file(fd);

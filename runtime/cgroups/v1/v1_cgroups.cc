@@ -42,7 +42,9 @@ class MadeDirectories {
   ~MadeDirectories() {
     for (auto it = made_.rbegin(); it != made_.rend(); ++it) RemoveMade(*it->first, it->second);
   }
-  std::vector<std::string>* In(const CgroupTree& tree) { return &made_.emplace_back(&tree, std::vector<std::string>()).second; }
+  std::vector<std::string>* In(const CgroupTree& tree) {
+    return &made_.emplace_back(&tree, std::vector<std::string>()).second;
+  }
   void Commit() { made_.clear(); }
 
  private:
@@ -87,7 +89,8 @@ class V1Cgroups : public Cgroups {
     CgroupHandles handles;
     for (const auto& [tree, dir] : leaf.dirs) {
       if (tree->v2()) continue;
-      ASSIGN_OR_RETURN(handles.v1_tasks.emplace_back(), OpenKey(dir.get(), "tasks", O_WRONLY), "cgroup ", tree->name(), path);
+      ASSIGN_OR_RETURN(handles.v1_tasks.emplace_back(), OpenKey(dir.get(), "tasks", O_WRONLY), "cgroup ", tree->name(),
+                       path);
       if (tree->Has("freezer")) {
         ASSIGN_OR_RETURN(handles.v1_freezer, OpenKey(dir.get(), "freezer.state", O_RDWR));
         ASSIGN_OR_RETURN(handles.v1_procs, OpenKey(dir.get(), "cgroup.procs", O_RDONLY));
@@ -104,8 +107,8 @@ class V1Cgroups : public Cgroups {
     ASSIGN_OR_RETURN(const V1Leaf leaf, Make(path, /*tracking=*/true, &made));
     std::vector<UniqueFd> fds;
     for (const auto& [tree, dir] : leaf.dirs) {
-      ASSIGN_OR_RETURN(fds.emplace_back(), OpenKey(dir.get(), tree->v2() ? "cgroup.procs" : "tasks", O_WRONLY), "cgroup ",
-                       tree->name(), path);
+      ASSIGN_OR_RETURN(fds.emplace_back(), OpenKey(dir.get(), tree->v2() ? "cgroup.procs" : "tasks", O_WRONLY),
+                       "cgroup ", tree->name(), path);
     }
     made.Commit();
     return fds;
@@ -203,6 +206,7 @@ class V1Cgroups : public Cgroups {
       RETURN_IF_ERROR(WriteKey(freezer, "freezer.state", "FROZEN"));
       ASSIGN_OR_RETURN(const std::string state, ReadKey(freezer, "freezer.state"));
       if (state == "FROZEN") break;
+      // lint: allow(sleep): v1 has no event for FREEZING turning into FROZEN
       absl::SleepFor(absl::Milliseconds(1));
     }
     return absl::OkStatus();

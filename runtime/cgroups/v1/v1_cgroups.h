@@ -8,7 +8,8 @@
 
 namespace berth {
 
-// cgroup v1, and the hybrid layout: each v1 hierarchy, plus the v2 tree "unified" that has no controllers and only tracks shims.
+// cgroup v1, and the hybrid layout: each v1 hierarchy, plus the v2 tree "unified" that has no controllers and only
+// tracks shims.
 std::unique_ptr<Cgroups> NewV1Cgroups(std::vector<CgroupTree> trees, Log log);
 
 }  // namespace berth

@@ -44,9 +44,12 @@ class FakeV1 : public testing::Test {
   void TearDown() override { ASSERT_TRUE(RemoveTreeAt(AT_FDCWD, root_).ok()); }
   std::string Get(const std::string& path) { return *ReadFileAt(dir_.get(), path, 4096); }
 
-  static inline const std::map<std::string, std::string> kKeys = {
-      {"tasks", ""}, {"cgroup.procs", ""}, {"cpu.shares", "1024\n"}, {"cpuacct.usage", "77\n"}, 
-      {"memory.limit_in_bytes", "9223372036854771712\n"}, {"memory.oom_control", "oom_kill 0\n"}};
+  static inline const std::map<std::string, std::string> kKeys = {{"tasks", ""},
+                                                                  {"cgroup.procs", ""},
+                                                                  {"cpu.shares", "1024\n"},
+                                                                  {"cpuacct.usage", "77\n"},
+                                                                  {"memory.limit_in_bytes", "9223372036854771712\n"},
+                                                                  {"memory.oom_control", "oom_kill 0\n"}};
   std::string root_;
   UniqueFd dir_;
   std::unique_ptr<Cgroups> cgroups_;

@@ -75,7 +75,8 @@ absl::Status WriteMemory(const V1Dirs& dirs, const oci::Resources& resources, Ke
   if (!HasKey(dir, "memory.limit_in_bytes")) return NoController("a memory limit", "memory");
   const bool has_memsw = HasKey(dir, "memory.memsw.limit_in_bytes");
   if (total > 0 && !has_memsw) {
-    return absl::FailedPreconditionError("a swap limit asked for, but this kernel does not account swap (boot with swapaccount=1)");
+    return absl::FailedPreconditionError(
+        "a swap limit asked for, but this kernel does not account swap (boot with swapaccount=1)");
   }
   const bool write_total = total != 0 && has_memsw;
   // The kernel keeps limit <= memory+swap at every instant: grow the total first, shrink it last.
@@ -97,7 +98,8 @@ absl::Status WritePids(const V1Dirs& dirs, const oci::Resources& resources, KeyT
   return writes.Write(it->second, "pids.max", *resources.pids_limit <= 0 ? "max" : absl::StrCat(*resources.pids_limit));
 }
 
-absl::Status WriteHugepages(const V1Dirs& dirs, const oci::Resources& resources, const Log& log, KeyTransaction& writes) {
+absl::Status WriteHugepages(const V1Dirs& dirs, const oci::Resources& resources, const Log& log,
+                            KeyTransaction& writes) {
   const auto it = dirs.find("hugetlb");
   for (const oci::HugepageLimit& limit : resources.hugepage_limits) {
     RETURN_IF_ERROR(CheckPageSize(limit.page_size));
@@ -106,7 +108,8 @@ absl::Status WriteHugepages(const V1Dirs& dirs, const oci::Resources& resources,
       log.Debug("huge page limit left out: no hugetlb hierarchy", {{"page_size", limit.page_size}});
       continue;
     }
-    RETURN_IF_ERROR(writes.Write(it->second, absl::StrCat("hugetlb.", limit.page_size, ".limit_in_bytes"), absl::StrCat(limit.limit)));
+    RETURN_IF_ERROR(writes.Write(it->second, absl::StrCat("hugetlb.", limit.page_size, ".limit_in_bytes"),
+                                 absl::StrCat(limit.limit)));
   }
   return absl::OkStatus();
 }
@@ -123,7 +126,8 @@ absl::Status InheritCpuset(int parent, int dir) {
   return absl::OkStatus();
 }
 
-absl::Status WriteV1Limits(const V1Dirs& dirs, const oci::Resources& resources, const Log& log, KeyTransaction& writes) {
+absl::Status WriteV1Limits(const V1Dirs& dirs, const oci::Resources& resources, const Log& log,
+                           KeyTransaction& writes) {
   if (!resources.unified.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat("cgroup v2 key \"", resources.unified.begin()->first, "\" asked for on a node with cgroup v1"));

@@ -16,7 +16,8 @@ using V1Dirs = std::map<std::string, int>;
 // Copies cpus and mems from `parent` into a cpuset directory that has none yet: v1 lets nobody into an empty one.
 absl::Status InheritCpuset(int parent, int dir);
 
-// Writes what `resources` sets, device rules excepted. FAILED_PRECONDITION when a limit is asked that no controller can keep.
+// Writes what `resources` sets, device rules excepted. FAILED_PRECONDITION when a limit is asked that no controller can
+// keep.
 absl::Status WriteV1Limits(const V1Dirs& dirs, const oci::Resources& resources, const Log& log, KeyTransaction& writes);
 
 // For a new leaf without children only: v1 has no way to replace a list.

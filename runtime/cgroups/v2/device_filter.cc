@@ -50,7 +50,8 @@ void AppendVerdict(bool allow, std::vector<bpf_insn>* program) {
 
 int32_t AccessBits(const std::string& access) {
   int32_t bits = 0;
-  for (const char c : access) bits |= c == 'r' ? BPF_DEVCG_ACC_READ : c == 'w' ? BPF_DEVCG_ACC_WRITE : BPF_DEVCG_ACC_MKNOD;
+  for (const char c : access)
+    bits |= c == 'r' ? BPF_DEVCG_ACC_READ : c == 'w' ? BPF_DEVCG_ACC_WRITE : BPF_DEVCG_ACC_MKNOD;
   return bits;
 }
 

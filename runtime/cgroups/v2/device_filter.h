@@ -11,8 +11,9 @@
 
 namespace berth {
 
-// cgroup v2 has no devices controller: a BPF program of type CGROUP_DEVICE decides (man 2 bpf). Assembled by us, as plain data.
-// The last rule that speaks of an access bit decides it, as v1's list does; what no rule speaks of is denied. Pure.
+// cgroup v2 has no devices controller: a BPF program of type CGROUP_DEVICE decides (man 2 bpf). Assembled by us, as
+// plain data. The last rule that speaks of an access bit decides it, as v1's list does; what no rule speaks of is
+// denied. Pure.
 absl::StatusOr<std::vector<bpf_insn>> AssembleDeviceFilter(const std::vector<oci::DeviceRule>& rules);
 
 // Runs the verifier. PERMISSION_DENIED without CAP_BPF/CAP_SYS_ADMIN.

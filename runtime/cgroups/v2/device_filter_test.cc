@@ -13,7 +13,8 @@ constexpr auto kAny = std::nullopt;
 
 // The few instructions the assembler uses, run in user space: says what the program decides without asking a kernel.
 // Returns nullopt on anything a verifier would refuse too (unknown code, jump out of range, falling off the end).
-std::optional<uint32_t> Decision(const std::vector<bpf_insn>& program, uint32_t type, uint32_t access, uint32_t major, uint32_t minor) {
+std::optional<uint32_t> Decision(const std::vector<bpf_insn>& program, uint32_t type, uint32_t access, uint32_t major,
+                                 uint32_t minor) {
   uint32_t reg[11] = {};
   for (size_t pc = 0; pc < program.size(); ++pc) {
     const bpf_insn& insn = program[pc];
@@ -24,14 +25,28 @@ std::optional<uint32_t> Decision(const std::vector<bpf_insn>& program, uint32_t 
         if (insn.src_reg != 1) return std::nullopt;
         dst = insn.off == 0 ? (access << 16 | type) : insn.off == 4 ? major : minor;
         break;
-      case BPF_ALU | BPF_MOV | BPF_X: dst = reg[insn.src_reg]; break;
-      case BPF_ALU | BPF_MOV | BPF_K: dst = imm; break;
-      case BPF_ALU | BPF_AND | BPF_K: dst &= imm; break;
-      case BPF_ALU | BPF_RSH | BPF_K: dst >>= imm; break;
-      case BPF_JMP32 | BPF_JNE | BPF_K: pc += dst != imm ? static_cast<size_t>(insn.off) : 0; break;
-      case BPF_JMP32 | BPF_JEQ | BPF_K: pc += dst == imm ? static_cast<size_t>(insn.off) : 0; break;
-      case BPF_JMP | BPF_EXIT: return reg[0];
-      default: return std::nullopt;
+      case BPF_ALU | BPF_MOV | BPF_X:
+        dst = reg[insn.src_reg];
+        break;
+      case BPF_ALU | BPF_MOV | BPF_K:
+        dst = imm;
+        break;
+      case BPF_ALU | BPF_AND | BPF_K:
+        dst &= imm;
+        break;
+      case BPF_ALU | BPF_RSH | BPF_K:
+        dst >>= imm;
+        break;
+      case BPF_JMP32 | BPF_JNE | BPF_K:
+        pc += dst != imm ? static_cast<size_t>(insn.off) : 0;
+        break;
+      case BPF_JMP32 | BPF_JEQ | BPF_K:
+        pc += dst == imm ? static_cast<size_t>(insn.off) : 0;
+        break;
+      case BPF_JMP | BPF_EXIT:
+        return reg[0];
+      default:
+        return std::nullopt;
     }
   }
   return std::nullopt;
@@ -47,7 +62,8 @@ std::vector<bpf_insn> Assemble(const std::vector<oci::DeviceRule>& rules) {
 }
 
 TEST(DeviceFilter, DeniesWhatNoRuleAllows) {
-  const auto program = Assemble({{false, "a", kAny, kAny, "rwm"}, {true, "c", 1, 3, "rwm"}, {true, "c", 136, kAny, "rw"}});
+  const auto program =
+      Assemble({{false, "a", kAny, kAny, "rwm"}, {true, "c", 1, 3, "rwm"}, {true, "c", 136, kAny, "rw"}});
   EXPECT_EQ(Decision(program, kChar, kRead | kWrite, 1, 3), 1u);
   EXPECT_EQ(Decision(program, kBlock, kRead, 1, 3), 0u);
   EXPECT_EQ(Decision(program, kChar, kRead, 1, 5), 0u);
@@ -56,7 +72,8 @@ TEST(DeviceFilter, DeniesWhatNoRuleAllows) {
 }
 
 TEST(DeviceFilter, TheLastRuleAboutABitWins) {
-  const auto program = Assemble({{true, "a", kAny, kAny, "rwm"}, {false, "c", 10, kAny, "w"}, {true, "c", 10, 200, "w"}});
+  const auto program =
+      Assemble({{true, "a", kAny, kAny, "rwm"}, {false, "c", 10, kAny, "w"}, {true, "c", 10, 200, "w"}});
   EXPECT_EQ(Decision(program, kChar, kRead, 10, 1), 1u);
   EXPECT_EQ(Decision(program, kChar, kRead | kWrite, 10, 1), 0u);
   EXPECT_EQ(Decision(program, kChar, kRead | kWrite, 10, 200), 1u);

@@ -34,8 +34,8 @@ std::set<std::string> Words(absl::string_view text) {
   return absl::StrSplit(text, absl::ByAnyChar(" \n"), absl::SkipEmpty());
 }
 
-// Controllers are handed down one level at a time, by cgroup.subtree_control of every ancestor. A level once done is remembered
-// by its inode number, which kernfs never uses twice: a directory removed and made again is a new one.
+// Controllers are handed down one level at a time, by cgroup.subtree_control of every ancestor. A level once done is
+// remembered by its inode number, which kernfs never uses twice: a directory removed and made again is a new one.
 class Delegation {
  public:
   Delegation(std::set<std::string> wanted, Log log) : wanted_(std::move(wanted)), log_(std::move(log)) {}
@@ -62,16 +62,18 @@ class Delegation {
     const std::set<std::string> available = Words(available_text), enabled = Words(enabled_text);
     std::vector<std::string> missing;
     for (const std::string& controller : wanted_) {
-      if (available.count(controller) > 0 && enabled.count(controller) == 0) missing.push_back(absl::StrCat("+", controller));
+      if (available.count(controller) > 0 && enabled.count(controller) == 0)
+        missing.push_back(absl::StrCat("+", controller));
     }
     if (missing.empty() || WriteKey(dir, "cgroup.subtree_control", absl::StrJoin(missing, " ")).ok()) return true;
-    // One that cannot be had (a controller with running real-time tasks, say) must not take the others along. A limit that
-    // really needs it fails later, by the name of its file.
+    // One that cannot be had (a controller with running real-time tasks, say) must not take the others along. A limit
+    // that really needs it fails later, by the name of its file.
     bool complete = true;
     for (const std::string& controller : missing) {
       const absl::Status status = WriteKey(dir, "cgroup.subtree_control", controller);
       complete = complete && status.ok();
-      if (!status.ok()) log_.Warn("cgroup controller not enabled", {{"controller", controller}, {"error", status.message()}});
+      if (!status.ok())
+        log_.Warn("cgroup controller not enabled", {{"controller", controller}, {"error", status.message()}});
     }
     return complete;
   }
@@ -84,7 +86,8 @@ class Delegation {
 
 class V2Cgroups : public Cgroups {
  public:
-  V2Cgroups(CgroupTree tree, Log log) : tree_(std::move(tree)), log_(std::move(log)), delegation_(tree_.controllers(), log_) {}
+  V2Cgroups(CgroupTree tree, Log log)
+      : tree_(std::move(tree)), log_(std::move(log)), delegation_(tree_.controllers(), log_) {}
 
   bool v2() const override { return true; }
   std::vector<std::string> v1_hierarchies() const override { return {}; }

@@ -37,7 +37,8 @@ class V2Writer {
     if (resources_.unified.count(key) > 0) return absl::OkStatus();
     const absl::Status status = writes_.Write(dir_, key, value);
     if (!absl::IsNotFound(status)) return status;
-    return absl::FailedPreconditionError(absl::StrCat("this cgroup has no ", key, ": its controller is not there or not enabled"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("this cgroup has no ", key, ": its controller is not there or not enabled"));
   }
 
   absl::Status Cpu() {
@@ -134,8 +135,8 @@ class V2Writer {
   absl::Status Unified() {
     for (const auto& [key, value] : resources_.unified) {
       // One line is a setting; several are per-device entries, each a write of its own.
-      const absl::Status status = absl::StrContains(value, '\n') ? writes_.WriteLines(dir_, key, value)
-                                                                 : writes_.Write(dir_, key, value);
+      const absl::Status status =
+          absl::StrContains(value, '\n') ? writes_.WriteLines(dir_, key, value) : writes_.Write(dir_, key, value);
       if (absl::IsNotFound(status)) {
         return absl::FailedPreconditionError(absl::StrCat("cgroup key \"", key, "\" does not exist here"));
       }
