@@ -117,7 +117,7 @@ Json ResourcesJson(const Resources& resources) {
   return json;
 }
 
-absl::StatusOr<Json> LinuxJson(const Linux& linux_) {
+Json LinuxJson(const Linux& linux_) {
   Json json = {{"namespaces", Json::array()}, {"resources", ResourcesJson(linux_.resources)}};
   for (const Namespace& ns : linux_.namespaces) {
     Json entry = {{"type", ns.type}};
@@ -133,13 +133,18 @@ absl::StatusOr<Json> LinuxJson(const Linux& linux_) {
   PutList("readonlyPaths", linux_.readonly_paths, &json);
   PutList("sysctl", linux_.sysctl, &json);
   PutText("mountLabel", linux_.mount_label, &json);
-  if (!linux_.seccomp_json.empty()) {
-    const absl::StatusOr<Json> seccomp = ParseJson(linux_.seccomp_json, kMaxSpecBytes);
-    if (!seccomp.ok() || !seccomp->is_object()) return absl::InternalError("seccomp of the spec is not a JSON object");
-    json["seccomp"] = *seccomp;
-  }
   return json;
 }
+
+// The object's text with one more member, itself text: neither is built as a tree for it. `object` is not empty.
+std::string WithMember(std::string object, const char* key, absl::string_view member) {
+  object.pop_back();
+  absl::StrAppend(&object, ",\"", key, "\":", member, "}");
+  return object;
+}
+
+// Bytes that are not UTF-8 become U+FFFD here; the annotation has them.
+std::string Text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 std::map<std::string, std::string> AllAnnotations(const Spec& spec) {
   std::map<std::string, std::string> annotations = spec.annotations;
@@ -162,9 +167,14 @@ absl::StatusOr<std::string> ToJson(const Spec& spec) {
   PutText("hostname", spec.hostname, &json);
   for (const Mount& mount : spec.mounts) json["mounts"].push_back(MountJson(mount));
   PutList("annotations", AllAnnotations(spec), &json);
-  ASSIGN_OR_RETURN(json["linux"], LinuxJson(spec.linux_));
-  // Bytes that are not UTF-8 become U+FFFD here; the annotation has them.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string linux_text = Text(LinuxJson(spec.linux_));
+  const std::string& seccomp = spec.linux_.seccomp_json;
+  if (!seccomp.empty()) {
+    if (seccomp[0] != '{' || !Json::accept(seccomp))
+      return absl::InternalError("seccomp of the spec is not a JSON object");
+    linux_text = WithMember(std::move(linux_text), "seccomp", seccomp);
+  }
+  return WithMember(Text(json), "linux", linux_text);
 }
 
 }  // namespace berth::oci
