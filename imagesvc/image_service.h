@@ -131,7 +131,8 @@ class ImageService {
   // DATA_LOSS (digest mismatch), RESOURCE_EXHAUSTED (disk, limits), DEADLINE_EXCEEDED, CANCELLED.
   virtual absl::StatusOr<PullResult> Pull(const PullRequest& request, Call& call, PullObserver* observer) = 0;
 
-  // Imports an OCI layout or docker-archive tar read from `fd`; names from the archive unless `reference` is given.
+  // Imports an OCI layout or docker-archive tar read from `fd`; names from the archive unless `reference` is given. Returns
+  // the names under which its images can be found.
   virtual absl::StatusOr<std::vector<std::string>> Import(int fd, absl::string_view reference, Call& call) = 0;
 
   virtual std::vector<std::shared_ptr<const Image>> List() const = 0;

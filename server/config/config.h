@@ -46,6 +46,7 @@ struct Config {
       "CAP_SETGID",      "CAP_SETPCAP", "CAP_SETUID",           "CAP_SYS_CHROOT"};
   std::vector<std::string> runtime_rlimits;
   int64_t runtime_pids_limit = 0;
+  bool runtime_seccomp_allow_socketcall = false;
 
   int64_t lanes_lifecycle = 16;
   int64_t lanes_hazard = 8;

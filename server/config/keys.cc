@@ -131,6 +131,9 @@ const std::vector<ConfigKey>& Keys() {
        .member = &Config::runtime_pids_limit,
        .max = 4194304,
        .doc = "Most processes and threads of a container. 0: no limit."},
+      {.name = "runtime.seccomp_allow_socketcall",
+       .member = &Config::runtime_seccomp_allow_socketcall,
+       .doc = "Let the default seccomp profile pass socketcall, for 32-bit programs. It opens AF_ALG to them."},
 
       {.name = "lanes.lifecycle",
        .member = &Config::lanes_lifecycle,
