@@ -309,12 +309,12 @@ absl::Status CniNetwork::DetachOrphans(const std::set<std::string>& valid, Call&
 
 absl::Status CniNetwork::CollectGarbage(const std::vector<std::string>& valid_pod_ids, Call& call) {
   const std::set<std::string> valid(valid_pod_ids.begin(), valid_pod_ids.end());
-  const absl::Status orphans = DetachOrphans(valid, call);
+  absl::Status orphans = DetachOrphans(valid, call);
   absl::StatusOr<std::shared_ptr<const CniConf>> conf = Conf();
   if (!conf.ok()) return orphans;  // nothing to ask yet
   Json attachments = Json::array();
   for (const std::string& id : valid) attachments.push_back({{"containerID", id}, {"ifname", kIfname}});
-  const absl::Status collected = plugins_.CollectGarbage(**conf, attachments, call);
+  absl::Status collected = plugins_.CollectGarbage(**conf, attachments, call);
   return orphans.ok() ? collected : orphans;
 }
 

@@ -107,6 +107,7 @@ absl::Status Plugin::Spawn(const std::string& path, const std::vector<std::strin
   int error = setup.Prepare(in.get(), out_.write_end.get(), err_.write_end.get());
   std::vector<char*> argv = {const_cast<char*>(path.c_str()), nullptr};
   std::vector<char*> envp;
+  envp.reserve(environment.size() + 1);
   for (const std::string& entry : environment) envp.push_back(const_cast<char*>(entry.c_str()));
   envp.push_back(nullptr);
   if (error == 0)
