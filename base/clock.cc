@@ -15,4 +15,6 @@ const Clock& SystemClock() {
   return clock;
 }
 
+int64_t NowNs() { return absl::GetCurrentTimeNanos(); }
+
 }  // namespace berth

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "absl/time/time.h"
 
 namespace berth {
@@ -12,5 +14,8 @@ class Clock {
 };
 
 const Clock& SystemClock();
+
+// Nanoseconds since the epoch, as CRI counts them.
+int64_t NowNs();
 
 }  // namespace berth

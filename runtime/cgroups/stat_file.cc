@@ -56,10 +56,4 @@ std::optional<uint64_t> Find(const std::map<std::string, uint64_t>& flat, const 
   return it == flat.end() ? std::nullopt : std::optional<uint64_t>(it->second);
 }
 
-int64_t NowNs() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
-}
-
 }  // namespace berth

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "runtime/cgroups/cgroups.h"
 
@@ -37,6 +38,4 @@ void FillMemoryStats(const MemoryFigures& figures, CgroupStats* stats);
 
 std::optional<uint64_t> Find(const std::map<std::string, uint64_t>& flat, const std::string& key);
 inline uint64_t Above(uint64_t value, uint64_t floor) { return value > floor ? value - floor : 0; }
-int64_t NowNs();
-
 }  // namespace berth

@@ -135,8 +135,6 @@ std::string ContainerName(const std::string& pod_id, const cri::ContainerMetadat
   return absl::StrCat("container ", metadata.name(), " (attempt ", metadata.attempt(), ") of pod ", pod_id);
 }
 
-int64_t NowNs() { return absl::GetCurrentTimeNanos(); }
-
 uint64_t RequestHash(const google::protobuf::Message& request) {
   std::string bytes;
   {

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/clock.h"
 #include "base/event_loop.h"
 #include "base/files.h"
 #include "base/lane.h"
@@ -110,8 +111,6 @@ struct Node {
 // Keys of Node::ReserveName and Node::joiner.
 std::string PodName(const cri::PodSandboxMetadata& metadata);
 std::string ContainerName(const std::string& pod_id, const cri::ContainerMetadata& metadata);
-
-int64_t NowNs();
 
 // For joining retries: equal requests hash equal, whatever the order of their maps.
 uint64_t RequestHash(const google::protobuf::Message& request);

@@ -19,6 +19,7 @@
 namespace berth {
 namespace {
 
+constexpr absl::Duration kCollectTime = absl::Minutes(5);
 constexpr size_t kThreads = 8;  // adopting is waiting for shims' answers
 
 // A pod whose record could not be read. Nobody knows its name any more; clients see it NotReady and remove it by id.
@@ -91,6 +92,16 @@ absl::Status SweepDirectories(Node& node) {
   return error.status();
 }
 
+// Addresses that no pod of ours owns any more: a record was lost between ADD and DEL. Plugins may be slow: not before we serve.
+void CollectNetworks(Node& node) {
+  const absl::Status queued = node.lanes.lifecycle.Submit([&node] {
+    Call call(absl::Now() + kCollectTime);
+    const absl::Status collected = node.network.CollectGarbage(node.PodIds(), call);
+    if (!collected.ok()) node.log.Warn("collecting networks without owner", {{"error", collected.message()}});
+  });
+  if (!queued.ok()) node.log.Warn("collecting networks without owner", {{"error", queued.message()}});
+}
+
 }  // namespace
 
 absl::Status Recover(Node& node) {
@@ -99,6 +110,7 @@ absl::Status Recover(Node& node) {
   RETURN_IF_ERROR(LoadRecords(node, &pods, &containers), "reading the records of pods and containers");
   RecoverPods(node, pods);
   RETURN_IF_ERROR(node.images.Reconcile(containers), "reconciling root file systems");
+  CollectNetworks(node);
   const absl::Status swept = SweepDirectories(node);
   if (!swept.ok()) node.log.Error("sweeping what has no owner", {{"error", swept.message()}});
   node.log.Info("recovered", {{"pods", pods.size()}, {"containers", containers.size()},

@@ -146,7 +146,8 @@ class LocalDaemon final : public Daemon {
 
   bool KnowsHandler(absl::string_view name) const {
     if (name.empty()) return true;
-    for (const auto& handler : runtime_->Status(::runtime::v1::StatusRequest()).runtime_handlers()) {
+    const ::runtime::v1::StatusResponse status = runtime_->Status(::runtime::v1::StatusRequest());
+    for (const auto& handler : status.runtime_handlers()) {
       if (name == handler.name()) return true;
     }
     return false;
