@@ -135,18 +135,17 @@ class Failpoints(NodeCase):
         self.reached.add((name, what))
         if what == "kill":
             self.assertTrue(self.ended(), "the failpoint did not kill")
-        elif self.daemon.process.poll() is None:
-            self.daemon.kill()
-        self.daemon.start()
-        if what == "kill":
+            self.daemon.start()
             churn.check(self)
+        self.assertIsNone(self.daemon.process.poll(), "the daemon did not live through it")
         churn.remove_everything()
 
     def go_through(self, what):
         names = failpoints()
         self.assertGreater(len(names), 5, "the lists of failpoints were not understood")
-        self.daemon.stop()
-        self.daemon.start()
+        churn, error = self.lifecycle(99)
+        self.assertIsNone(error, "a lifecycle without a failpoint")
+        churn.remove_everything()
         before = self.baseline()
         self.daemon.stop()
         for seed, name in enumerate(names):
