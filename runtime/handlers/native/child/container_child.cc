@@ -71,7 +71,7 @@ void RunContainerChild(ContainerJob& job) {
   Reporter reporter(job.channel);
   Setup setup(job, reporter);
   ProcessView view;
-  const bool ready = StartChild(job.process, reporter) && EnterCgroups(*job.cgroup, reporter) &&
+  const bool ready = StartChild(job.process, &view, reporter) && EnterCgroups(*job.cgroup, reporter) &&
                      JoinNamespaces(setup) && JoinPid(setup) && GatherFromHost(setup) && MakeMountNamespace(setup) &&
                      MakeCgroupNamespace(setup) && AttachRoot(setup) && MakeDev(setup) && MountAll(setup) &&
                      MakeConsole(setup, &view.slave) && MakeWorkingDirectory(setup) && MakeReadOnlyPaths(setup) &&

@@ -119,6 +119,16 @@ int SetRlimit(const Rlimit& limit) {
 
 }  // namespace
 
+void RaiseFileLimit(rlimit* before) {
+  prlimit(0, RLIMIT_NOFILE, nullptr, before);
+  const rlimit raised = {before->rlim_max, before->rlim_max};
+  prlimit(0, RLIMIT_NOFILE, &raised, nullptr);
+}
+
+bool RestoreFileLimit(const rlimit& before, Reporter& reporter) {
+  return prlimit(0, RLIMIT_NOFILE, &before, nullptr) == 0 || reporter.Fail(Phase::kRlimit, -errno, "open files");
+}
+
 bool SetRlimits(const ProcessPlan& plan, Reporter& reporter) {
   for (size_t i = 0; i < plan.rlimits.size(); ++i) {
     const int result = SetRlimit(plan.rlimits[i]);

@@ -1,11 +1,17 @@
 #pragma once
 
+#include <sys/resource.h>
+
 #include "runtime/handlers/native/child/job.h"
 #include "runtime/handlers/native/child/report.h"
 
 // Rule R5: the one place where a process becomes who it shall be, for containers and execs. Raw system calls
 // throughout: glibc's setuid family would try to signal the shim's other threads, which do not exist in a child.
 namespace berth::native {
+
+// RLIMIT_NOFILE up to its hard limit, and back to what was noted.
+void RaiseFileLimit(rlimit* before);
+bool RestoreFileLimit(const rlimit& before, Reporter& reporter);
 
 // Limits above what we may set are lowered to what we may.
 bool SetRlimits(const ProcessPlan& plan, Reporter& reporter);

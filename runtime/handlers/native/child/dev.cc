@@ -38,6 +38,8 @@ bool MountDev(Setup& setup) {
   const std::vector<MountStep>& mounts = setup.plan().mounts;
   for (size_t i = 0; i < mounts.size(); ++i) {
     if (mounts[i].target != "/dev") continue;
+    // Nodes must never be made in somebody's directory.
+    if (mounts[i].kind != MountKind::kTmpfs) return setup.reporter.Fail(Phase::kDev, -EINVAL, "not a tmpfs");
     int mounted = -1;
     if (!MountStepAt(setup, i, &mounted)) return false;
     setup.dev.Reset(mounted);

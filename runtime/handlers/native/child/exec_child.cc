@@ -39,7 +39,7 @@ void RunExecChild(ExecJob& job) {
   Reporter reporter(job.channel);
   ProcessView view;
   view.born_elsewhere = true;
-  const bool ready = StartChild(job.process, reporter) && EnterCgroups(*job.cgroup, reporter) &&
+  const bool ready = StartChild(job.process, &view, reporter) && EnterCgroups(*job.cgroup, reporter) &&
                      JoinContainer(job, &view, reporter) && OpenTerminal(job, &view, reporter);
   if (!ready) reporter.SendFailureAndExit();
   FinishProcess(job.process, reporter, std::move(view));

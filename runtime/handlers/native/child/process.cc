@@ -41,33 +41,26 @@ void DefaultSignals() {
   for (int number = 1; number < NSIG; ++number) sigaction(number, &action, nullptr);
 }
 
-// One standard stream. A pipe is given to the user, who may open /dev/stdout again.
-int PutStream(int from, int to, const ProcessJob& job) {
-  UniqueFd raised;
-  if (from <= 2) {
-    raised.Reset(fcntl(from < 0 ? job.null : from, F_DUPFD_CLOEXEC, kChannelFd));
-    if (!raised) return -errno;
-    from = raised.get();
-  }
+// A pipe is given to the user, who may open /dev/stdout again.
+int GiveToUser(int stream, const ProcessPlan& plan) {
   struct stat facts = {};
-  if (fstat(from, &facts) < 0) return -errno;
-  if (S_ISFIFO(facts.st_mode) && fchown(from, job.plan->uid, static_cast<gid_t>(-1)) < 0) return -errno;
-  return dup2(from, to) < 0 ? -errno : 0;
+  if (fstat(stream, &facts) < 0) return -errno;
+  return S_ISFIFO(facts.st_mode) && fchown(stream, plan.uid, static_cast<gid_t>(-1)) < 0 ? -errno : 0;
 }
 
 bool PutStreams(const ProcessJob& job, const ProcessView& view, Reporter& reporter) {
-  const int tty = view.slave.get();
-  const int streams[3] = {view.slave ? tty : job.stdio.in, view.slave ? tty : job.stdio.out,
-                          view.slave ? tty : job.stdio.err};
-  // Raise all first: a stream given as 0, 1 or 2 must not be overwritten before it is used.
-  int raised[3];
-  for (int i = 0; i < 3; ++i) {
-    raised[i] = streams[i] < 0 || streams[i] > 2 ? streams[i] : fcntl(streams[i], F_DUPFD_CLOEXEC, kChannelFd);
-    if (raised[i] < 0 && streams[i] >= 0) return reporter.Fail(Phase::kStdio, -errno);
+  int streams[3] = {job.stdio.in, job.stdio.out, job.stdio.err};
+  for (int& stream : streams) {
+    if (view.slave) stream = view.slave.get();
+    if (stream < 0) stream = job.null;
+    // Raise all first: a stream given as 0, 1 or 2 must not be overwritten before it is used.
+    if (stream <= STDERR_FILENO) stream = fcntl(stream, F_DUPFD_CLOEXEC, kChannelFd);
+    if (stream < 0) return reporter.Fail(Phase::kStdio, -errno);
   }
   for (int i = 0; i < 3; ++i) {
-    const int result = PutStream(raised[i], i, job);
-    if (result < 0) return reporter.Fail(Phase::kStdio, result);
+    const int given = GiveToUser(streams[i], *job.plan);
+    if (given < 0) return reporter.Fail(Phase::kStdio, given, "owner of a pipe");
+    if (dup2(streams[i], i) < 0) return reporter.Fail(Phase::kStdio, -errno);
   }
   return true;
 }
@@ -139,11 +132,12 @@ void LeaveTraces(const ProcessJob& job) {
 
 }  // namespace
 
-bool StartChild(const ProcessJob& job, Reporter& reporter) {
+bool StartChild(const ProcessJob& job, ProcessView* view, Reporter& reporter) {
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return reporter.Fail(Phase::kStart, -errno, "dumpable");
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   DefaultSignals();
   umask(0);
+  RaiseFileLimit(&view->file_limit);
   if (!HoldStandardStreams(job.null)) return reporter.Fail(Phase::kStart, -errno, "standard streams");
   // A session keyring of its own: ours could lead to the node's keys.
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS) {
@@ -168,8 +162,8 @@ void FinishProcess(const ProcessJob& job, Reporter& reporter, ProcessView view) 
   // Closed above; their owners must not close what may be somebody else's number by now.
   view.root.Release();
   view.slave.Release();
-  const bool done = prepared && SetRlimits(*job.plan, reporter) && BecomeUser(job, reporter) &&
-                    (!cwd_later || EnterWorkingDirectoryLate(job, reporter)) &&
+  const bool done = prepared && RestoreFileLimit(view.file_limit, reporter) && SetRlimits(*job.plan, reporter) &&
+                    BecomeUser(job, reporter) && (!cwd_later || EnterWorkingDirectoryLate(job, reporter)) &&
                     (!view.born_elsewhere || BeBorn(reporter));
   if (!done) reporter.SendFailureAndExit();
   if (!view.born_elsewhere && !reporter.SendReady(0, -1)) _exit(1);

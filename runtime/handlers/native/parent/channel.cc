@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "base/syscall.h"
 #include "runtime/handlers/native/parent/parent.h"
@@ -84,7 +85,9 @@ int ReadReport(Child* child, ChildReport* report, UniqueFd* pty_master) {
     }
     *report = message.report;
     if (!report->ready()) return 1;
-    const int adopted = message.pid > 0 ? Adopt(child, message.pid, std::move(passed)) : 0;
+    // Once and only when expected: a process inside a pod, traced by a neighbour, must not talk us into another one.
+    if ((message.pid > 0) != child->expects_birth) return -EPROTO;
+    const int adopted = std::exchange(child->expects_birth, false) ? Adopt(child, message.pid, std::move(passed)) : 0;
     if (adopted < 0) return adopted;
     if (pty_master != nullptr) *pty_master = std::move(child->pty_master);
     const int gone = child->go_by_itself ? Go(*child) : 0;

@@ -189,6 +189,7 @@ int CloneContainer(const ContainerPlan& plan, const SandboxNamespaces& sandbox, 
   job.hierarchy_count = hierarchies.list().size();
   result = PidToJoin(plan, sandbox, &job.join_pid);
   if (result < 0) return result;
+  child->expects_birth = job.join_pid >= 0;
   const uint64_t flags = plan.pid == NamespaceOf::kContainer ? CLONE_NEWPID : 0;
   return Clone<ContainerJob>(flags, cgroup.v2_dir, job, RunContainerChild, child);
 }
@@ -204,6 +205,7 @@ int CloneExec(const ExecPlan& plan, const SandboxNamespaces& sandbox, int init_p
   job.process = process.job();
   job.init_pidfd = init_pidfd;
   child->go_by_itself = true;
+  child->expects_birth = true;
   return Clone<ExecJob>(0, cgroup.v2_dir, job, RunExecChild, child);
 }
 

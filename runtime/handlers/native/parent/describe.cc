@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/handlers/native/parent/parent.h"
@@ -68,7 +69,10 @@ std::string Describe(const ChildReport& report, const std::string& subject, cons
   const auto phase = static_cast<Phase>(report.phase);
   std::string text = PhaseName(phase);
   if (!subject.empty()) text += " " + subject;
-  const std::string detail(report.detail, strnlen(report.detail, sizeof report.detail));
+  std::string detail(report.detail, strnlen(report.detail, sizeof report.detail));
+  // Names come from images and requests: no line breaks in what is logged and shown.
+  std::replace_if(
+      detail.begin(), detail.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
   // The program is what a user looks for: named with quotes, and the reason in the words people search for.
   if (phase == Phase::kExec) {
     text += " \"" + detail + "\"";

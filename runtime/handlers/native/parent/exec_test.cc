@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/ioctl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +106,24 @@ TEST_F(ExecTest, FailuresAreTold) {
     EXPECT_THAT(shim.Exec(running, Script("true")).message,
                 HasSubstr("joining namespaces the container: No such process"));
     EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child was left";
+  }));
+}
+
+TEST_F(ExecTest, SeccompIsLoadedWithAndWithoutNoNewPrivs) {
+  EXPECT_TRUE(InNamespaces([&] {
+    FakeShim shim;
+    Running running;
+    Start(shim, FakeShim::Shell(image, "sleep 1000"), &running);
+    const UniqueFd filter(SealedFilter({BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}));
+    for (const bool no_new_privs : {true, false}) {
+      ExecPlan plan = Script("grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status");
+      plan.process.uid = 1000;
+      plan.process.no_new_privs = no_new_privs;
+      plan.process.has_seccomp = true;
+      EXPECT_EQ(shim.Exec(running, plan, filter.get()).output,
+                no_new_privs ? "NoNewPrivs:\t1\nSeccomp:\t2\n" : "NoNewPrivs:\t0\nSeccomp:\t2\n");
+    }
+    FakeShim::Kill(&running);
   }));
 }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,14 +159,19 @@ TEST_F(MountsTest, PropagatesAsAsked) {
   }));
 }
 
+// More than the soft limit of open files, which the process gets back.
 TEST_F(MountsTest, TakesAThousandBinds) {
   EXPECT_TRUE(InNamespaces([&] {
+    rlimit limit = {};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 256;
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
     FakeShim shim;
     std::vector<MountStep> mounts;
     for (int i = 0; i < 1000; ++i) mounts.push_back({.target = "/data/" + std::to_string(i), .source = volume()});
     const Outcome outcome =
-        RunScript(shim, image, "cat /data/999/file; grep -c ' /data/' /proc/self/mountinfo", mounts);
-    EXPECT_EQ(outcome.output, "content\n1000\n") << outcome.message;
+        RunScript(shim, image, "cat /data/999/file; grep -c ' /data/' /proc/self/mountinfo; ulimit -Sn", mounts);
+    EXPECT_EQ(outcome.output, "content\n1000\n256\n") << outcome.message;
   }));
 }
 

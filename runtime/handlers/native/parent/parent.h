@@ -26,7 +26,8 @@ struct Child {
   UniqueFd pidfd;
   UniqueFd channel;     // SEQPACKET, CLOEXEC: readable on a report; EOF after kReady (and Go()) = execve succeeded
   UniqueFd pty_master;  // came ahead of kReady; ReadReport hands it out with that
-  bool go_by_itself = false;  // an exec: ReadReport calls Go() on kReady
+  bool go_by_itself = false;   // an exec: ReadReport calls Go() on kReady
+  bool expects_birth = false;  // kReady will name another process
 };
 
 int CloneContainer(const ContainerPlan& plan, const SandboxNamespaces& sandbox, const CgroupFds& cgroup,

@@ -97,6 +97,9 @@ bool Validate(const ContainerPlan& plan, std::string* error) {
   if (!ValidateContainerNamespaces(plan, error) || !ValidateRoot(plan.root, error)) return false;
   for (const MountStep& mount : plan.mounts) {
     if (!ValidateMount(mount, error)) return false;
+    if (plan.make_dev && mount.target == "/dev" && mount.kind != MountKind::kTmpfs) {
+      return Bad(error, "make_dev wants a tmpfs on", mount.target);
+    }
   }
   for (const DeviceNode& device : plan.devices) {
     if (!ValidateDevice(device, error)) return false;
