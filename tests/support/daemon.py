@@ -1,11 +1,13 @@
 """berthd for tests: a configuration, a start that waits until it answers, and the ways it can end."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import time
 
+import linux
 import paths
 from cri import Cri, CriError
 
@@ -39,11 +41,23 @@ CNI_NETWORK = {
 }
 
 
+def remove_parent_cgroups(*names):
+    """The parents of pods and shims outlive a daemon, as its pods do. Empty ones are removed; what is in use stays and is
+    found by the environment."""
+    for label, _, _, _ in linux.hierarchies():
+        for name in names:
+            try:
+                os.rmdir(os.path.join("/sys/fs/cgroup", label, name))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY):
+                    raise
+
+
 class Berthd:
     """One daemon under `directory`: root, state, socket, log, CNI configuration. Several may run side by side."""
 
     def __init__(self, directory, name="berth", bridge="berth0", subnet="10.86.0.0/16", config=None):
-        self.directory = directory
+        self.directory, self.name = directory, name
         self.root, self.state = directory + "/root", directory + "/state"
         self.socket = f"/run/{name}/berth.sock"
         self.log_path = directory + "/berthd.log"
@@ -136,3 +150,4 @@ class Berthd:
             if self.cri is not None:
                 self.cri.close()
                 self.cri = None
+            remove_parent_cgroups(self.name, self.name + "-shims")

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 import images
 import paths
-from daemon import CNI_NETWORK, write_config
+from daemon import CNI_NETWORK, remove_parent_cgroups, write_config
 from registry import Registry
 
 IMAGE = "127.0.0.1:5000/demo/hello:1"
@@ -80,6 +80,7 @@ def inside():
         daemon.terminate()
         daemon.wait(30)
         registry.stop()
+        remove_parent_cgroups("berth", "berth-shims")
     if not line:
         sys.exit("the container wrote no log line")
     say("the container's log:")
