@@ -27,7 +27,7 @@ absl::Status BlobFetch::FetchFrom(HostSession& session, Call& call) {
     const uint64_t before = offset_;
     const bool ranged = use_range_;
     answered_ = false;
-    const absl::Status status = Attempt(session, call);
+    absl::Status status = Attempt(session, call);
     if (status.ok() || !sink_status_.ok()) return status;
     RETURN_IF_ERROR(call.Check());
     const bool lost_range = ranged && !use_range_;

@@ -36,7 +36,7 @@ class Scanner {
   std::string Token() {
     size_t n = 0;
     while (n < rest_.size() && IsTokenChar(rest_[n])) ++n;
-    const std::string token(rest_.substr(0, n));
+    std::string token(rest_.substr(0, n));
     rest_.remove_prefix(n);
     return token;
   }
@@ -44,7 +44,7 @@ class Scanner {
   std::optional<std::string> Value() {
     if (!Consume('"')) {
       const size_t n = std::min(rest_.find_first_of(", \t"), rest_.size());
-      const std::string value(rest_.substr(0, n));
+      std::string value(rest_.substr(0, n));
       rest_.remove_prefix(n);
       return value;
     }

@@ -130,7 +130,7 @@ absl::Status Client::TryHosts(const Reference& reference, const RegistryAuth& au
     const bool last = i + 1 == hosts.size();
     HostSession session(http_, authenticator_, options_, reference, hosts[i],
                         hosts[i].is_registry ? credentials : Credentials(), Policy(last));
-    const absl::Status status = ask(session);
+    absl::Status status = ask(session);
     if (status.ok()) return status;
     RETURN_IF_ERROR(call.Check());
     if (CallEnded(status)) return status;

@@ -166,7 +166,7 @@ absl::Status SetHeaders(Transfer& transfer, const HttpRequest& request) {
     }
     curl_slist* longer = curl_slist_append(transfer.headers.get(), absl::StrCat(name, ": ", value).c_str());
     if (longer == nullptr) return absl::ResourceExhaustedError("no memory for a header");
-    transfer.headers.release();
+    static_cast<void>(transfer.headers.release());  // the same list, grown
     transfer.headers.reset(longer);
   }
   curl_easy_setopt(transfer.easy, CURLOPT_HTTPHEADER, transfer.headers.get());
