@@ -19,7 +19,7 @@
 namespace berth {
 namespace {
 
-constexpr absl::Duration kCollectTime = absl::Minutes(5);
+constexpr absl::Duration kCollectTime = absl::Seconds(10);
 constexpr size_t kThreads = 8;  // adopting is waiting for shims' answers
 
 // A pod whose record could not be read. Nobody knows its name any more; clients see it NotReady and remove it by id.
@@ -92,14 +92,12 @@ absl::Status SweepDirectories(Node& node) {
   return error.status();
 }
 
-// Addresses that no pod of ours owns any more: a record was lost between ADD and DEL. Plugins may be slow: not before we serve.
+// Addresses that no pod of ours owns any more: a record was lost between ADD and DEL. Before we serve, for a pod made meanwhile
+// would look like one of them; bounded, for a plugin may hang.
 void CollectNetworks(Node& node) {
-  const absl::Status queued = node.lanes.lifecycle.Submit([&node] {
-    Call call(absl::Now() + kCollectTime);
-    const absl::Status collected = node.network.CollectGarbage(node.PodIds(), call);
-    if (!collected.ok()) node.log.Warn("collecting networks without owner", {{"error", collected.message()}});
-  });
-  if (!queued.ok()) node.log.Warn("collecting networks without owner", {{"error", queued.message()}});
+  Call call(absl::Now() + kCollectTime);
+  const absl::Status collected = node.network.CollectGarbage(node.PodIds(), call);
+  if (!collected.ok()) node.log.Warn("collecting networks without owner", {{"error", collected.message()}});
 }
 
 }  // namespace

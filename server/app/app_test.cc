@@ -164,7 +164,7 @@ TEST(Options, ContainersKeepTheFileLimitTheDaemonStartedWithUnlessToldOtherwise)
   EXPECT_EQ(chosen.defaults.rlimits[1].hard, 6u);
 }
 
-TEST(Options, CniCacheIsBelowState) { EXPECT_EQ(NetworkOptionsOf(Config()).cache_dir, "/run/berth/cni"); }
+TEST(Options, CniCacheOutlivesTheBoot) { EXPECT_EQ(NetworkOptionsOf(Config()).cache_dir, "/var/lib/berth/cni"); }
 
 }  // namespace
 }  // namespace berth

@@ -52,7 +52,7 @@ NetworkOptions NetworkOptionsOf(const Config& config) {
   options.conf_dir = config.network_conf_dir;
   options.plugin_dirs = config.network_plugin_dirs;
   options.netns_dir = config.network_netns_dir;
-  options.cache_dir = absl::StrCat(config.state, "/cni");
+  options.cache_dir = absl::StrCat(config.root, "/cni");
   options.plugin_timeout = config.network_plugin_timeout;
   options.unprivileged_ports = config.network_unprivileged_ports;
   return options;
