@@ -48,7 +48,9 @@ int Serve(const LoadedConfig& loaded) {
   WaitForStopSignal();
   ExitAfter(loaded.config.drain_timeout + absl::Seconds(10));
   (*daemon)->Drain();
-  return 0;
+  // Crash-only: nothing needs an orderly end, and timers and threads may still work for operations that outlived the drain, for
+  // which no order of destruction is right.
+  std::_Exit(0);
 }
 
 int Main(const std::vector<std::string>& args) {
