@@ -176,9 +176,10 @@ std::string Reference::FamiliarName() const {
   absl::string_view short_name = repository;
   // "library/a/b" keeps its prefix: "a/b" would be another repository.
   if (absl::ConsumePrefix(&short_name, kLibrary) && short_name.find('/') == absl::string_view::npos) {
-    return std::string(short_name);
+    return IsImageId(short_name) ? Name() : std::string(short_name);
   }
-  return repository;
+  // "docker.io/a.b/c" keeps its host: "a.b/c" would be another registry.
+  return LooksLikeHost(repository.substr(0, repository.find('/'))) ? Name() : repository;
 }
 
 std::string Reference::FamiliarString() const {
