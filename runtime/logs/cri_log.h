@@ -23,10 +23,10 @@ inline constexpr size_t kLogTimeSize = 30;
 // RFC 3339 in UTC with nine digits, without a terminating NUL. Years 1970 to 9999.
 void FormatLogTime(int64_t realtime_ns, char out[kLogTimeSize]);
 
-// Splits what the program writes into entries and appends them to the file, a batch with one writev. An unfinished line is held
-// (at most 16 KiB per stream) until its end, its limit, Flush or Reopen. A file that takes no more never stops the caller:
-// what could not be written is counted and gone, an entry is in the file whole or not at all. Times never go back in one file's
-// life. One thread; dropped_bytes() any. Blocks as long as the file's write does.
+// Splits what the program writes into entries and appends them to the file, a batch with one writev. An unfinished line
+// is held (at most 16 KiB per stream) until its end, its limit, Flush or Reopen. A file that takes no more never stops
+// the caller: what could not be written is counted and gone, an entry is in the file whole or not at all. Times never
+// go back in one file's life. One thread; dropped_bytes() any. Blocks as long as the file's write does.
 class CriLog {
  public:
   // `file`: O_WRONLY | O_APPEND; invalid: everything is discarded, uncounted.

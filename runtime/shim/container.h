@@ -16,14 +16,15 @@ namespace berth::shim {
 
 inline constexpr int64_t kNeverNs = std::numeric_limits<int64_t>::max();
 
-// Creating → Created → Starting → Running → Ending → Exited; from any of the first four to Ending when its process ends.
+// Creating → Created → Starting → Running → Ending → Exited; from any of the first four to Ending when its process
+// ends.
 enum class Phase {
   kCreating,  // the child works through its phases
   kCreated,   // it waits for Go
   kStarting,  // between Go and the end of its channel
   kRunning,
-  kEnding,    // the main process was reaped; what is left is killed, the log is drained
-  kExited,    // recorded and told
+  kEnding,  // the main process was reaped; what is left is killed, the log is drained
+  kExited,  // recorded and told
 };
 
 struct Container {
@@ -42,17 +43,17 @@ struct Container {
   int64_t exited_at_ns = 0;
   int32_t exit_code = 0;
   bool oom_killed = false;
-  bool emptied = false;       // nothing of it lives any more
+  bool emptied = false;  // nothing of it lives any more
   bool acknowledged = false;
   uint64_t sequence = 0;
   uint64_t log_bytes_dropped = 0;
 
-  std::string failure;        // why it could not start
+  std::string failure;  // why it could not start
   ReplyTo create_reply, start_reply;
   std::vector<ReplyTo> remove_replies;
 
   bool stop_signalled = false;
-  bool killed = false;        // by us: a SIGKILL is then no sign of an OOM
+  bool killed = false;  // by us: a SIGKILL is then no sign of an OOM
   int64_t kill_at_ns = kNeverNs;
   Poller::TimerId kill_timer = 0;
   Poller::TimerId finish_timer = 0;
@@ -69,9 +70,9 @@ struct ExecSession {
   std::shared_ptr<ProcessTree> tree;
   ReplyTo reply;
   Poller::TimerId deadline_timer = 0;
-  bool ready = false;       // its own process exists; before, only the channel counts
+  bool ready = false;  // its own process exists; before, only the channel counts
   bool executed = false;
-  bool ended = false;       // its main process was reaped
+  bool ended = false;  // its main process was reaped
   bool killing = false;
   bool timed_out = false;
   bool tree_dead = false;

@@ -43,7 +43,8 @@ void Pod::Create(ReplyTo to, RoleFds fds) {
   auto plan = std::make_unique<native::ContainerPlan>();
   std::string error;
   if (!ReadPlanMemfd(fds.Take(FdRole::kPlan), plan.get(), &error)) return Refuse(to, Code::kInvalidArgument, error);
-  if (FindContainer(plan->id) != nullptr) return Refuse(to, Code::kAlreadyExists, "container " + plan->id + " exists already");
+  if (FindContainer(plan->id) != nullptr)
+    return Refuse(to, Code::kAlreadyExists, "container " + plan->id + " exists already");
   native::SandboxNamespaces sandbox = Namespaces();
   if (plan->pid == native::NamespaceOf::kTarget) {
     const Container* target = FindContainer(plan->pid_target);
@@ -64,7 +65,8 @@ void Pod::Create(ReplyTo to, RoleFds fds) {
   if (result == 0) {
     const UniqueFd seccomp = fds.Take(FdRole::kSeccomp);
     const native::ChildStdio stdio = {child_ends[0].get(), child_ends[1].get(), child_ends[2].get()};
-    result = native::CloneContainer(*container.plan, sandbox, container.cgroup->Borrow(), stdio, seccomp.get(), &container.child);
+    result = native::CloneContainer(*container.plan, sandbox, container.cgroup->Borrow(), stdio, seccomp.get(),
+                                    &container.child);
   }
   if (result == 0) {
     result = poller_.Add(container.child.channel.get(), EPOLLIN,
@@ -95,7 +97,8 @@ void Pod::OnContainerChannel(uint64_t serial) {
   if (container->phase == Phase::kCreating) {
     if (result == 1 && report.ready()) return OnReady(container, std::move(pty_master));
     poller_.Remove(channel);
-    if (result == 1) return FailCreate(container, Code::kFailedPrecondition, native::DescribeFailure(*container->plan, report));
+    if (result == 1)
+      return FailCreate(container, Code::kFailedPrecondition, native::DescribeFailure(*container->plan, report));
     return FailCreate(container, Code::kFailedPrecondition, "the process died while its container was set up");
   }
   poller_.Remove(channel);
@@ -153,7 +156,8 @@ void Pod::StartContainer(ReplyTo to, const std::string& id) {
   }
   const int result = native::Go(container->child);
   // A broken channel: the process is gone, and its end comes as any other.
-  if (result != 0) return Refuse(to, Code::kFailedPrecondition, std::string("container ended before its start: ") + strerror(-result));
+  if (result != 0)
+    return Refuse(to, Code::kFailedPrecondition, std::string("container ended before its start: ") + strerror(-result));
   container->phase = Phase::kStarting;
   container->start_reply = to;
 }

@@ -122,7 +122,9 @@ void DaemonLink::OnFirstFrame(Peer* peer, Frame frame) {
 
 void DaemonLink::Reply(ReplyTo to, const Report& report) { Answer(to, Op::kReply, report); }
 
-void DaemonLink::Answer(ReplyTo to, Op op, const Report& report) { SendTo(Find(to.connection), op, to.request, report); }
+void DaemonLink::Answer(ReplyTo to, Op op, const Report& report) {
+  SendTo(Find(to.connection), op, to.request, report);
+}
 
 void DaemonLink::SendTo(Peer* peer, Op op, uint64_t request, const Report& report) {
   if (peer == nullptr || peer->broken) return;

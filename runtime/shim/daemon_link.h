@@ -20,9 +20,9 @@ struct ReplyTo {
   uint64_t request = 0;
 };
 
-// The listening socket and the one daemon behind it. Any number of peers may knock; the newest whose HELLO bears an epoch not
-// older than the highest seen is the daemon, and the former one is put out. A peer that breaks the format is put out too:
-// containers do not notice.
+// The listening socket and the one daemon behind it. Any number of peers may knock; the newest whose HELLO bears an
+// epoch not older than the highest seen is the daemon, and the former one is put out. A peer that breaks the format is
+// put out too: containers do not notice.
 class DaemonLink {
  public:
   class Handler {

@@ -35,7 +35,8 @@ void Pod::Exec(ReplyTo to, RoleFds fds, int64_t deadline_ns) {
   exec.reply = to;
   const UniqueFd in = fds.Take(FdRole::kStdin), out = fds.Take(FdRole::kStdout), err = fds.Take(FdRole::kStderr);
   const UniqueFd seccomp = fds.Take(FdRole::kSeccomp);
-  const int result = CloneInLeaf(&exec, Namespaces(), container->child.pidfd.get(), {in.get(), out.get(), err.get()}, seccomp.get());
+  const int result =
+      CloneInLeaf(&exec, Namespaces(), container->child.pidfd.get(), {in.get(), out.get(), err.get()}, seccomp.get());
   if (result != 0) {
     execs_.pop_back();
     return Refuse(to, result == -EAGAIN || result == -ENOMEM ? Code::kResourceExhausted : Code::kInternal,
@@ -107,7 +108,8 @@ void Pod::OnExecExit(ExecSession* exec, int status) {
   FinishExec(exec);
 }
 
-// The whole tree: the process, its children and those that daemonised. May end the session: `exec` is not to be used after it.
+// The whole tree: the process, its children and those that daemonised. May end the session: `exec` is not to be used
+// after it.
 void Pod::KillExec(ExecSession* exec) {
   if (exec->killing) return;
   const uint64_t serial = exec->serial;
@@ -117,6 +119,8 @@ void Pod::KillExec(ExecSession* exec) {
   exec->killing = true;
   poller_.Cancel(&exec->deadline_timer);
   if (exec->ready) {
+    // The tree first: without a leaf its members are known by their living parent.
+    exec->tree->Kill();
     sys::PidfdSendSignal(exec->child.pidfd.get(), SIGKILL);
   } else {
     poller_.Remove(exec->child.channel.get());
@@ -163,7 +167,8 @@ void Pod::FinishExec(ExecSession* exec) {
 }
 
 void Pod::SweepLeaves() {
-  leaves_.erase(std::remove_if(leaves_.begin(), leaves_.end(), [](const auto& leaf) { return leaf->Remove(); }), leaves_.end());
+  leaves_.erase(std::remove_if(leaves_.begin(), leaves_.end(), [](const auto& leaf) { return leaf->Remove(); }),
+                leaves_.end());
 }
 
 }  // namespace berth::shim

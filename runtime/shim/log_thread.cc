@@ -28,8 +28,8 @@ void ArmTimer(int timer, int64_t after_ns) {
 
 }  // namespace
 
-// Surrounds whatever may hang in a file's write. The order (since, then armed; the other side armed, then since) lets neither
-// side miss the other.
+// Surrounds whatever may hang in a file's write. The order (since, then armed; the other side armed, then since) lets
+// neither side miss the other.
 class LogThread::WriteWatch {
  public:
   explicit WriteWatch(LogThread* thread) : thread_(thread) {
@@ -233,7 +233,8 @@ int LogThread::TimeoutMs() const {
   int64_t next = std::numeric_limits<int64_t>::max();
   for (const auto& pump : pumps_) {
     if (pump->finish_by_ns_ != 0) next = std::min(next, pump->finish_by_ns_);
-    if (pump->sources_[0].parked && pump->sources_[0].open) next = std::min(next, MonotonicNs() + kQuiet * kMillisecond);
+    if (pump->sources_[0].parked && pump->sources_[0].open)
+      next = std::min(next, MonotonicNs() + kQuiet * kMillisecond);
   }
   if (next == std::numeric_limits<int64_t>::max()) return -1;
   const int64_t left = next - MonotonicNs();
@@ -304,7 +305,8 @@ bool LogThread::ReadOnce(LogPump* pump, LogPump::Source* source) {
     return true;
   }
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  // EIO: nobody has the pty's other side open. While the container lives it may be opened again, and is to be drained then.
+  // EIO: nobody has the pty's other side open. While the container lives it may be opened again, and is to be drained
+  // then.
   if (size < 0 && errno == EIO && pump->finish_by_ns_ == 0) {
     Park(pump, source);
   } else {

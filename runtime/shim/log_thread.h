@@ -15,8 +15,8 @@
 
 namespace berth::shim {
 
-// What one container prints, on its way into its log file. Shared by the control thread, which made it, and the log thread, which
-// alone reads and writes; the descriptors close with the last owner.
+// What one container prints, on its way into its log file. Shared by the control thread, which made it, and the log
+// thread, which alone reads and writes; the descriptors close with the last owner.
 class LogPump {
  public:
   // `out`, `err`: non-blocking read ends of pipes, or `out` alone: a pty master. Invalid ones are left out.
@@ -42,9 +42,9 @@ class LogPump {
   std::function<void()> finished_;
 };
 
-// The one thread of a shim that touches disks; started with the first container that prints. When a write hangs for longer than
-// kStall, the control thread empties the containers' pipes in its place and counts what is lost, so that a dead disk never stops
-// a program. All functions are the control thread's; callbacks run there, from the poller.
+// The one thread of a shim that touches disks; started with the first container that prints. When a write hangs for
+// longer than kStall, the control thread empties the containers' pipes in its place and counts what is lost, so that a
+// dead disk never stops a program. All functions are the control thread's; callbacks run there, from the poller.
 class LogThread {
  public:
   static constexpr int64_t kStallNs = int64_t{2} * 1000000000;
@@ -55,8 +55,8 @@ class LogThread {
   int Add(std::shared_ptr<LogPump> pump);
   // `done` when nothing more goes to the old file.
   void Reopen(std::shared_ptr<LogPump> pump, UniqueFd file, std::function<void()> done);
-  // The container has ended: reads to the end of its streams, but no longer than `deadline_ns` (somebody else may hold a pipe
-  // open), closes the file, then `done`.
+  // The container has ended: reads to the end of its streams, but no longer than `deadline_ns` (somebody else may hold
+  // a pipe open), closes the file, then `done`.
   void Finish(std::shared_ptr<LogPump> pump, int64_t deadline_ns, std::function<void()> done);
   // Gives a pump up that did not finish in time: the log thread drops it when its write returns.
   void Forget(const std::shared_ptr<LogPump>& pump);
@@ -67,8 +67,8 @@ class LogThread {
 
   int Start();
   static void* Main(void* self);
-  void Post(std::function<void()> command);   // to the log thread
-  void Reply(std::function<void()> callback); // to the control thread
+  void Post(std::function<void()> command);    // to the log thread
+  void Reply(std::function<void()> callback);  // to the control thread
 
   // The log thread's.
   void Run();

@@ -13,10 +13,10 @@
 namespace berth::shim {
 namespace {
 
-constexpr int64_t kFirstPause = 500000;                 // ns between two passes of killing; doubles
+constexpr int64_t kFirstPause = 500000;  // ns between two passes of killing; doubles
 constexpr int64_t kLongestPause = 20 * 1000000;
 constexpr int64_t kQuietPause = int64_t{1000} * 1000000;  // after kKillBound
-constexpr int kUnknownStatus = 255 << 8;                // cannot be: nobody else waits for the shim's children
+constexpr int kUnknownStatus = 255 << 8;                  // cannot be: nobody else waits for the shim's children
 constexpr int64_t kKillBound = int64_t{2} * 1000000000;
 
 }  // namespace
@@ -43,8 +43,8 @@ void Pod::OnSignal() {
   ReapAll();
 }
 
-// Children are looked at before they are reaped: those of the table are handled by their owner, all others (orphans of the pod
-// that came to this subreaper, first children of a start) only freed.
+// Children are looked at before they are reaped: those of the table are handled by their owner, all others (orphans of
+// the pod that came to this subreaper, first children of a start) only freed.
 void Pod::ReapAll() {
   for (;;) {
     siginfo_t info = {};
@@ -119,7 +119,8 @@ void Pod::KillPass(std::shared_ptr<ProcessTree> tree, Done done, int64_t give_up
     done = nullptr;
     pause_ns = kQuietPause;
   }
-  poller_.At(MonotonicNs() + pause_ns, [this, tree = std::move(tree), done = std::move(done), give_up_ns, pause_ns]() mutable {
+  poller_.At(MonotonicNs() + pause_ns, [this, tree = std::move(tree), done = std::move(done), give_up_ns,
+                                        pause_ns]() mutable {
     KillPass(std::move(tree), std::move(done), give_up_ns, std::min(pause_ns * 2, std::max(pause_ns, kLongestPause)));
   });
 }

@@ -17,8 +17,8 @@
 
 namespace berth::shim {
 
-// Everything a shim knows: its pod's namespaces, containers and execs in one small table, and what it does with them. Runs on the
-// control thread, waits for nothing but its poller, touches no disk. Owned by main().
+// Everything a shim knows: its pod's namespaces, containers and execs in one small table, and what it does with them.
+// Runs on the control thread, waits for nothing but its poller, touches no disk. Owned by main().
 class Pod : private DaemonLink::Handler {
  public:
   struct Options {
@@ -67,8 +67,8 @@ class Pod : private DaemonLink::Handler {
 
   // exec.cc
   void Exec(ReplyTo to, RoleFds fds, int64_t deadline_ns);
-  int CloneInLeaf(ExecSession* exec, const native::SandboxNamespaces& sandbox, int init_pidfd, const native::ChildStdio& stdio,
-                  int seccomp);
+  int CloneInLeaf(ExecSession* exec, const native::SandboxNamespaces& sandbox, int init_pidfd,
+                  const native::ChildStdio& stdio, int seccomp);
   void OnExecChannel(uint64_t serial);
   void OnExecExit(ExecSession* exec, int status);
   void KillExec(ExecSession* exec);

@@ -94,7 +94,8 @@ void Poller::RunOnce() {
   epoll_event events[16];
   const int count = epoll_wait(epoll_.get(), events, 16, TimeoutMs());
   for (int i = 0; i < count; ++i) {
-    const auto it = callbacks_.find(events[i].data.u64);
+    const uint64_t serial = events[i].data.u64;  // the kernel's struct is packed: no reference to its members
+    const auto it = callbacks_.find(serial);
     if (it == callbacks_.end()) continue;
     const Callback callback = it->second;  // a copy: it may remove itself
     callback(events[i].events);

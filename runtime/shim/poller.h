@@ -38,7 +38,7 @@ class Poller {
 
   UniqueFd epoll_;
   uint64_t next_serial_ = 1;
-  std::unordered_map<int, uint64_t> serial_of_;     // an event of a closed and reused number is told apart by its serial
+  std::unordered_map<int, uint64_t> serial_of_;  // an event of a closed and reused number is told apart by its serial
   std::unordered_map<uint64_t, Callback> callbacks_;
   std::map<std::pair<int64_t, TimerId>, std::function<void()>> timers_;
   TimerId next_timer_ = 1;

@@ -37,7 +37,8 @@ void KillCgroup(int cgroup_dir) {
   if (kill_file.valid() && write(kill_file.get(), "1", 1) != 1) return;
 }
 
-// A descriptor is opened before the second look: a number seen in the cgroup both before and after it is that process's.
+// A descriptor is opened before the second look: a number seen in the cgroup both before and after it is that
+// process's.
 template <typename StillThere>
 void KillPids(const std::vector<pid_t>& pids, StillThere still_there) {
   std::vector<std::pair<pid_t, UniqueFd>> processes;
@@ -134,7 +135,8 @@ void ContainerCgroup::Kill() {
   FreezeV1(false);
 }
 
-int ExecLeaf::Make(std::shared_ptr<ContainerCgroup> container, const std::string& name, std::unique_ptr<ExecLeaf>* leaf) {
+int ExecLeaf::Make(std::shared_ptr<ContainerCgroup> container, const std::string& name,
+                   std::unique_ptr<ExecLeaf>* leaf) {
   const int parent = container->v2_dir();
   if (parent < 0) return -ENOENT;
   if (mkdirat(parent, name.c_str(), 0755) != 0) return -errno;

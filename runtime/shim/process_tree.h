@@ -12,7 +12,8 @@
 
 namespace berth::shim {
 
-// Processes that are to die together. Nothing here waits: a killer passes again and again, driven by a timer, until empty.
+// Processes that are to die together. Nothing here waits: a killer passes again and again, driven by a timer, until
+// empty.
 class ProcessTree {
  public:
   virtual ~ProcessTree() = default;
@@ -20,8 +21,8 @@ class ProcessTree {
   virtual void Kill() = 0;         // one pass
 };
 
-// The cgroup of a container, through descriptors the daemon opened. v2 (and the unified hierarchy of hybrid hosts): cgroup.kill.
-// v1: freeze, SIGKILL each process, thaw. With neither (tests) it is always empty.
+// The cgroup of a container, through descriptors the daemon opened. v2 (and the unified hierarchy of hybrid hosts):
+// cgroup.kill. v1: freeze, SIGKILL each process, thaw. With neither (tests) it is always empty.
 class ContainerCgroup : public ProcessTree {
  public:
   struct Fds {
@@ -53,8 +54,9 @@ class ContainerCgroup : public ProcessTree {
   uint64_t oom_kills_before_;
 };
 
-// A leaf below the container's unified one, for one exec: the only way to find a child that daemonised. Removed when empty; one
-// that is not (a daemon left by a finished exec) is tried again when other leaves go, and with the container.
+// A leaf below the container's unified one, for one exec: the only way to find a child that daemonised. Removed when
+// empty; one that is not (a daemon left by a finished exec) is tried again when other leaves go, and with the
+// container.
 class ExecLeaf : public ProcessTree {
  public:
   // -errno when the kernel refuses; the exec then runs in the container's own leaf.
@@ -76,11 +78,12 @@ class ExecLeaf : public ProcessTree {
   bool removed_ = false;
 };
 
-// Without a leaf: those of the container's v1 cgroup that descend from the exec's process, or are of its session or group. A
-// child that left all three and whose parent is gone is not found.
+// Without a leaf: those of the container's v1 cgroup that descend from the exec's process, or are of its session or
+// group. A child that left all three and whose parent is gone is not found.
 class ExecDescendants : public ProcessTree {
  public:
-  ExecDescendants(std::shared_ptr<ContainerCgroup> container, pid_t root) : container_(std::move(container)), root_(root) {}
+  ExecDescendants(std::shared_ptr<ContainerCgroup> container, pid_t root)
+      : container_(std::move(container)), root_(root) {}
   bool Empty() const override { return Find().empty(); }
   void Kill() override;
 

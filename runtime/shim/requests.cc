@@ -40,7 +40,8 @@ void Pod::OnHello(ReplyTo to) {
   if (!options_.notice.empty()) Notice(std::exchange(options_.notice, std::string()));
 }
 
-// Exec sessions end with the daemon that asked for them, and so do creations nobody waits for any more; containers stay.
+// Exec sessions end with the daemon that asked for them, and so do creations nobody waits for any more; containers
+// stay.
 void Pod::OnDaemonGone() {
   KillAllExecs();
   std::vector<uint64_t> unborn;
@@ -106,7 +107,8 @@ void Pod::Notice(std::string text) {
 
 void Pod::Prepare(ReplyTo to, RoleFds fds) {
   if (prepared_) return Refuse(to, Code::kAlreadyExists, "the pod's namespaces exist already");
-  if (half_prepared_) return Refuse(to, Code::kFailedPrecondition, "preparing the pod's namespaces failed before: shut it down");
+  if (half_prepared_)
+    return Refuse(to, Code::kFailedPrecondition, "preparing the pod's namespaces failed before: shut it down");
   native::SandboxPlan plan;
   std::string error;
   if (!ReadPlanMemfd(fds.Take(FdRole::kPlan), &plan, &error)) return Refuse(to, Code::kInvalidArgument, error);

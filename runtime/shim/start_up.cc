@@ -44,8 +44,8 @@ int ReadOomScoreAdj() {
   return atoi(text);
 }
 
-// Without CAP_SYS_RESOURCE the kernel lets nobody below the value that a process with it set last: the lowest that goes is found
-// by halving.
+// Without CAP_SYS_RESOURCE the kernel lets nobody below the value that a process with it set last: the lowest that goes
+// is found by halving.
 int SetOomScoreAdj(int wanted, std::string* notice) {
   if (WriteOomScoreAdj(wanted)) return wanted;
   int possible = ReadOomScoreAdj(), impossible = wanted;

@@ -46,7 +46,8 @@ void Pod::Stop(ReplyTo to, const Request& request) {
 }
 
 void Pod::KillContainer(Container* container) {
-  if (container->phase == Phase::kCreating) return FailCreate(container, Code::kAborted, "the container was removed meanwhile");
+  if (container->phase == Phase::kCreating)
+    return FailCreate(container, Code::kAborted, "the container was removed meanwhile");
   if (container->phase == Phase::kEnding || container->phase == Phase::kExited) return;
   container->killed = true;
   sys::PidfdSendSignal(container->child.pidfd.get(), SIGKILL);

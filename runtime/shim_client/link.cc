@@ -76,7 +76,8 @@ absl::Status Link::Open(UniqueFd pidfd, absl::Time deadline) {
   if (pidfd_.valid() || gone_) return absl::OkStatus();
   UniqueFd process(sys::PidfdOpen(reply.pid));
   // A socket that still has its other end says that the number is still the shim's.
-  if (!process.valid() || !socket_.valid() || Hung(socket_.get())) return absl::NotFoundError("the shim ended just now");
+  if (!process.valid() || !socket_.valid() || Hung(socket_.get()))
+    return absl::NotFoundError("the shim ended just now");
   pidfd_ = std::move(process);
   return loop_.Add(pidfd_.get(), EPOLLIN, [self = shared_from_this()](uint32_t) { self->OnProcessEnd(); });
 }
@@ -123,7 +124,8 @@ void Link::Close() {
   // Behind a callback that is running now.
   auto waiter = std::make_shared<Waiter>();
   loop_.Post([waiter] { Fill(waiter)(Report()); });
-  Wait(*waiter, absl::InfiniteFuture()).IgnoreError();
+  const absl::StatusOr<Report> passed = Wait(*waiter, absl::InfiniteFuture());
+  if (!passed.ok()) log_.Error("waiting for a callback of the shim", {{"error", passed.status().message()}});
 }
 
 void Link::Send(Op op, Request request, std::vector<UniqueFd> fds, Done done) {
@@ -133,7 +135,9 @@ void Link::Send(Op op, Request request, std::vector<UniqueFd> fds, Done done) {
     std::vector<Frame> frames;
     const uint64_t number = next_request_++;
     if (!socket_.valid()) {
-      error = absl::UnavailableError(!refusal_.empty() ? refusal_ : gone_ ? "the shim is dead" : "the shim's socket is broken");
+      error = absl::UnavailableError(!refusal_.empty() ? refusal_
+                                     : gone_           ? "the shim is dead"
+                                                       : "the shim's socket is broken");
     } else if (const int result = MakeFrames(op, number, Encode(op, request), std::move(fds), &frames); result != 0) {
       error = ErrnoStatus(-result, "a request to the shim");
     } else {
@@ -158,8 +162,7 @@ void Link::Flush() {
   while (!out_.empty()) {
     const int result = SendFrame(socket_.get(), out_.front());
     if (result == -EAGAIN) {
-      loop_.Modify(socket_.get(), EPOLLIN | EPOLLOUT).IgnoreError();
-      return;
+      return WatchFor(EPOLLIN | EPOLLOUT);
     }
     if (result != 0) {
       // The descriptors of a request may be half sent: the connection is of no more use. Its end is seen by the loop.
@@ -172,11 +175,16 @@ void Link::Flush() {
   }
 }
 
+void Link::WatchFor(uint32_t events) {
+  const absl::Status status = loop_.Modify(socket_.get(), events);
+  if (!status.ok()) log_.Error("watching the shim's socket", {{"error", status.message()}});
+}
+
 void Link::OnSocket(uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
     MutexLock lock(mutex_);
     if (!socket_.valid()) return;
-    loop_.Modify(socket_.get(), EPOLLIN).IgnoreError();
+    WatchFor(EPOLLIN);
     Flush();
   }
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) ReadPackets();
@@ -313,7 +321,8 @@ void Link::ExpectEnd(bool expected) {
 absl::Status Link::WaitGone(absl::Time deadline) {
   MutexLock lock(mutex_);
   while (!gone_) {
-    if (!changed_.WaitUntil(mutex_, deadline) && !gone_) return absl::DeadlineExceededError("the shim has not ended in time");
+    if (!changed_.WaitUntil(mutex_, deadline) && !gone_)
+      return absl::DeadlineExceededError("the shim has not ended in time");
   }
   return absl::OkStatus();
 }

@@ -20,9 +20,9 @@
 
 namespace berth::shim {
 
-// The connection to one shim and the watch over its process: matches replies to requests, passes events to the observer, connects
-// again when the socket broke but the process lives, tells its death once. Thread-safe. Held by its client and by the callbacks
-// it gave to the loop, which may run late.
+// The connection to one shim and the watch over its process: matches replies to requests, passes events to the
+// observer, connects again when the socket broke but the process lives, tells its death once. Thread-safe. Held by its
+// client and by the callbacks it gave to the loop, which may run late.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   using Done = std::function<void(absl::StatusOr<Report>)>;
@@ -30,7 +30,8 @@ class Link : public std::enable_shared_from_this<Link> {
   Link(UniqueFd pod_dir, uint64_t epoch, EventLoop& loop, ShimObserver* observer, Log log)
       : pod_dir_(std::move(pod_dir)), epoch_(epoch), loop_(loop), log_(std::move(log)), observer_(observer) {}
 
-  // Connects, says HELLO and waits for the state dump. `pidfd`: of a shim just spawned; otherwise its pid comes with the reply.
+  // Connects, says HELLO and waits for the state dump. `pidfd`: of a shim just spawned; otherwise its pid comes with
+  // the reply.
   absl::Status Open(UniqueFd pidfd, absl::Time deadline);
   // No callback runs after it returns, unless it is called on the loop's thread by one.
   void Close();
@@ -64,6 +65,7 @@ class Link : public std::enable_shared_from_this<Link> {
   void ScheduleReconnect();
   void Reconnect();
   void Flush() REQUIRES(mutex_);
+  void WatchFor(uint32_t events) REQUIRES(mutex_);
   void Fail(std::map<uint64_t, Done> calls, const absl::Status& status);
 
   const UniqueFd pod_dir_;

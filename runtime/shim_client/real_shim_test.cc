@@ -7,7 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/shim_client/testing/shim_harness.h"
 
-// berth-shim itself, over the native executor: what only real namespaces and roots show, and what a shim costs in memory.
+// berth-shim itself, over the native executor: what only real namespaces and roots show, and what a shim costs in
+// memory.
 
 namespace berth {
 namespace {
@@ -20,9 +21,11 @@ class RealShim : public ShimTest {
     ShimTest::SetUp();
     if (IsSkipped()) return;
     if (access("/bin/busybox", X_OK) != 0) GTEST_SKIP() << "needs busybox-static";
-    for (const char* sub : {"bin", "proc", "dev", "sys", "tmp", "etc"}) std::filesystem::create_directories(Layer() + sub);
+    for (const char* sub : {"bin", "proc", "dev", "sys", "tmp", "etc"})
+      std::filesystem::create_directories(Layer() + sub);
     std::filesystem::copy_file("/bin/busybox", Layer() + "bin/busybox");
-    for (const char* applet : {"sh", "cat", "echo", "sleep", "kill", "true", "seq", "ps", "setsid", "hostname", "touch", "tty"}) {
+    for (const char* applet :
+         {"sh", "cat", "echo", "sleep", "kill", "true", "seq", "ps", "setsid", "hostname", "touch", "tty"}) {
       std::filesystem::create_symlink("busybox", Layer() + "bin/" + applet);
     }
   }
@@ -51,7 +54,8 @@ class RealShim : public ShimTest {
     plan.devices = {{"/dev/null", 'c', 1, 3}, {"/dev/zero", 'c', 1, 5}};
     plan.symlinks = {{"/dev/fd", "/proc/self/fd"}, {"/dev/ptmx", "pts/ptmx"}};
     plan.process.env = {"PATH=/bin"};
-    plan.process.capabilities.bounding = plan.process.capabilities.permitted = plan.process.capabilities.effective = 0xa80425fb;
+    plan.process.capabilities.bounding = plan.process.capabilities.permitted = plan.process.capabilities.effective =
+        0xa80425fb;
     return plan;
   }
   void Launch(const native::ContainerPlan& plan, const TestCgroup& cgroup) {
@@ -103,7 +107,8 @@ TEST_F(RealShim, SaysWhatCouldNotBeStarted) {
 TEST_F(RealShim, StopsWithGraceAndKillsTheRest) {
   Spawn();
   TestCgroup cgroup;
-  Launch(Box("c1", "trap 'echo asked; exit 3' TERM; setsid sleep 1000 & echo up; while :; do sleep 0.01; done"), cgroup);
+  Launch(Box("c1", "trap 'echo asked; exit 3' TERM; setsid sleep 1000 & echo up; while :; do sleep 0.01; done"),
+         cgroup);
   ASSERT_TRUE(Eventually([&] { return OutputHas("c1", "up"); }));
   client_->Stop("c1", SIGTERM, In(absl::Seconds(60)), [](absl::Status) {});
   EXPECT_EQ(observer_.Wait("c1").exit_code, 3);
@@ -132,7 +137,8 @@ TEST_F(RealShim, ExecsSeeTheContainerAndDieWhole) {
   EXPECT_GT(read(output.get(), text, sizeof text - 1), 0);
   EXPECT_STREQ(text, "sleep");
   const auto before = cgroup.Pids().size();
-  const auto timed_out = Exec(BoxExec("e2", "c1", "sleep 999 & (setsid sleep 998 &); exec sleep 997"), absl::Milliseconds(400));
+  const auto timed_out =
+      Exec(BoxExec("e2", "c1", "sleep 999 & (setsid sleep 998 &); exec sleep 997"), absl::Milliseconds(400));
   ASSERT_TRUE(timed_out.ok()) << timed_out.status();
   EXPECT_TRUE(timed_out->timed_out);
   EXPECT_EQ(cgroup.Pids().size(), before);

@@ -64,7 +64,8 @@ Request OfContainer(const std::string& id) {
 
 class SocketShimClient : public ShimClient {
  public:
-  explicit SocketShimClient(std::shared_ptr<shim::Link> link) : link_(std::move(link)), containers_(link_->TakeDump()) {}
+  explicit SocketShimClient(std::shared_ptr<shim::Link> link)
+      : link_(std::move(link)), containers_(link_->TakeDump()) {}
   ~SocketShimClient() override { link_->Close(); }
 
   int32_t pid() const override { return link_->pid(); }
@@ -74,7 +75,8 @@ class SocketShimClient : public ShimClient {
   absl::Status PrepareSandbox(const native::SandboxPlan& plan, int net_ns, absl::Time deadline) override;
   absl::StatusOr<int32_t> Create(const native::ContainerPlan& plan, ContainerFds fds, absl::Time deadline) override;
   absl::StatusOr<int64_t> Start(const std::string& container_id, absl::Time deadline) override;
-  void Stop(const std::string& container_id, int signal, absl::Time kill_at, std::function<void(absl::Status)> done) override;
+  void Stop(const std::string& container_id, int signal, absl::Time kill_at,
+            std::function<void(absl::Status)> done) override;
   void Exec(const native::ExecPlan& plan, ExecFds fds, absl::Duration timeout,
             std::function<void(absl::StatusOr<ExecResult>)> done) override;
   void CancelExec(const std::string& exec_id) override { link_->Tell(Op::kCancelExec, OfContainer(exec_id)); }
@@ -104,7 +106,8 @@ absl::Status SocketShimClient::PrepareSandbox(const native::SandboxPlan& plan, i
   return Call(Op::kPrepare, Request(), std::move(load), deadline).status();
 }
 
-absl::StatusOr<int32_t> SocketShimClient::Create(const native::ContainerPlan& plan, ContainerFds fds, absl::Time deadline) {
+absl::StatusOr<int32_t> SocketShimClient::Create(const native::ContainerPlan& plan, ContainerFds fds,
+                                                 absl::Time deadline) {
   Load load;
   RETURN_IF_ERROR(load.AddPlan(plan));
   for (UniqueFd& tasks : fds.cgroup_v1_tasks) load.Add(FdRole::kCgroupTasks, std::move(tasks));
@@ -144,7 +147,8 @@ void SocketShimClient::Exec(const native::ExecPlan& plan, ExecFds fds, absl::Dur
   load.Add(FdRole::kStderr, std::move(fds.err));
   load.Add(FdRole::kSeccomp, std::move(fds.seccomp));
   request.roles = load.roles();
-  request.deadline_ns = MonotonicAt(timeout == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + timeout);
+  request.deadline_ns =
+      MonotonicAt(timeout == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + timeout);
   // Without a plan the shim refuses; its answer comes on the loop's thread, as promised.
   link_->Send(Op::kExec, std::move(request), load.TakeFds(),
               [done = std::move(done), encoded](const absl::StatusOr<Report>& reply) {
@@ -178,8 +182,8 @@ absl::StatusOr<UniqueFd> OpenPodDir(const std::string& pod_dir) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ShimClient>> ShimClient::Spawn(SpawnOptions options, EventLoop& loop, ShimObserver* observer,
-                                                              Log log, absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<ShimClient>> ShimClient::Spawn(SpawnOptions options, EventLoop& loop,
+                                                              ShimObserver* observer, Log log, absl::Time deadline) {
   ASSIGN_OR_RETURN(UniqueFd pod_dir, OpenPodDir(options.pod_dir));
   ASSIGN_OR_RETURN(const UniqueFd listener, shim::ListenSocket(pod_dir.get()));
   ASSIGN_OR_RETURN(shim::Spawned spawned, shim::SpawnShim(options, listener.get(), pod_dir.get()));
@@ -191,13 +195,15 @@ absl::StatusOr<std::unique_ptr<ShimClient>> ShimClient::Spawn(SpawnOptions optio
     return std::make_unique<SocketShimClient>(std::move(link));
   }
   link->KillProcess();
-  link->WaitGone(absl::Now() + absl::Seconds(1)).IgnoreError();
+  const absl::Status gone = link->WaitGone(absl::Now() + absl::Seconds(1));
   link->Close();
+  if (!gone.ok()) return WithContext(opened, "starting the pod's shim, which does not die either");
   return WithContext(opened, "starting the pod's shim");
 }
 
-absl::StatusOr<std::unique_ptr<ShimClient>> ShimClient::Connect(const std::string& pod_dir, uint64_t epoch, EventLoop& loop,
-                                                                ShimObserver* observer, Log log, absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<ShimClient>> ShimClient::Connect(const std::string& pod_dir, uint64_t epoch,
+                                                                EventLoop& loop, ShimObserver* observer, Log log,
+                                                                absl::Time deadline) {
   ASSIGN_OR_RETURN(UniqueFd dir, OpenPodDir(pod_dir));
   auto link = std::make_shared<shim::Link>(std::move(dir), epoch, loop, observer, std::move(log));
   const absl::Status opened = link->Open(UniqueFd(), deadline);

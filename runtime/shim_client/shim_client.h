@@ -18,9 +18,9 @@ namespace berth {
 
 // How a container's main process ended, as the shim recorded it before telling anyone.
 struct ExitInfo {
-  int32_t exit_code = 0;      // the process's own, or 128 + signal
-  int64_t exited_at_ns = 0;   // CLOCK_REALTIME
-  bool oom_killed = false;    // killed by SIGKILL and the cgroup's oom_kill count moved
+  int32_t exit_code = 0;     // the process's own, or 128 + signal
+  int64_t exited_at_ns = 0;  // CLOCK_REALTIME
+  bool oom_killed = false;   // killed by SIGKILL and the cgroup's oom_kill count moved
 };
 
 enum class ShimContainerState { kCreated, kRunning, kExited };
@@ -30,7 +30,7 @@ struct ShimContainer {
   ShimContainerState state = ShimContainerState::kCreated;
   int32_t pid = 0;  // in the host's PID namespace; 0 once exited
   int64_t started_at_ns = 0;
-  ExitInfo exit;    // kExited only
+  ExitInfo exit;  // kExited only
   uint64_t log_bytes_dropped = 0;
 };
 
@@ -39,13 +39,13 @@ struct ContainerFds {
   std::vector<UniqueFd> cgroup_v1_tasks;  // v1: "tasks" of each hierarchy, opened for writing
   UniqueFd cgroup_v1_freezer;             // v1: freezer.state, O_RDWR: the kill loop
   UniqueFd cgroup_v1_procs;               // v1: cgroup.procs of the freezer hierarchy, O_RDONLY
-  // The leaf's directory in the unified hierarchy: v2, and hybrid hosts that have one. cgroup.kill and cgroup.events are opened
-  // below it, and each exec gets a leaf of its own there, so that its tree can be killed whole. Without it the shim looks for
-  // an exec's processes by parent, group and session in `cgroup_v1_procs`.
+  // The leaf's directory in the unified hierarchy: v2, and hybrid hosts that have one. cgroup.kill and cgroup.events
+  // are opened below it, and each exec gets a leaf of its own there, so that its tree can be killed whole. Without it
+  // the shim looks for an exec's processes by parent, group and session in `cgroup_v1_procs`.
   UniqueFd cgroup_v2_dir;
-  UniqueFd oom;                           // v1: memory.oom_control; v2: memory.events; O_RDONLY, has a line "oom_kill N"
-  UniqueFd log;                           // O_WRONLY | O_APPEND | O_CREAT 0640; invalid: output is discarded
-  UniqueFd seccomp;                       // sealed memfd of sock_filter[]; invalid: none
+  UniqueFd oom;      // v1: memory.oom_control; v2: memory.events; O_RDONLY, has a line "oom_kill N"
+  UniqueFd log;      // O_WRONLY | O_APPEND | O_CREAT 0640; invalid: output is discarded
+  UniqueFd seccomp;  // sealed memfd of sock_filter[]; invalid: none
 };
 
 struct ExecFds {
@@ -64,10 +64,11 @@ class ShimObserver {
   virtual ~ShimObserver() = default;
   // Once per container, also replayed after a reconnect until Acknowledge.
   virtual void OnExit(const std::string& container_id, const ExitInfo& exit) = 0;
-  // The shim is dead (its process, not merely the socket: that one is connected again). No further callback. What it wrote
-  // before is read by ReadExitRecord.
+  // The shim is dead (its process, not merely the socket: that one is connected again). No further callback. What it
+  // wrote before is read by ReadExitRecord.
   virtual void OnLost() = 0;
-  // The pod init, PID 1 of a shared PID namespace, ended by itself: the kernel has killed every process of that namespace.
+  // The pod init, PID 1 of a shared PID namespace, ended by itself: the kernel has killed every process of that
+  // namespace.
   virtual void OnSandboxLost() {}
 };
 
@@ -77,30 +78,32 @@ absl::StatusOr<UniqueFd> LoadShimImage(const std::string& shim_path);
 // The record that a shim, alive or dead, left of a container's end. NOT_FOUND: none; DATA_LOSS: not one of ours.
 absl::StatusOr<ExitInfo> ReadExitRecord(const std::string& pod_dir, const std::string& container_id);
 
-// The daemon's side of one pod's shim. Thread-safe. Blocking calls are for lanes, never for the loop's thread; each fails with
-// DEADLINE_EXCEEDED at `deadline` and UNAVAILABLE when the shim is gone. Errors of the shim: NOT_FOUND (container, exec),
-// ALREADY_EXISTS, FAILED_PRECONDITION (a state that does not allow it; what a child could not set up or execute),
-// RESOURCE_EXHAUSTED, INVALID_ARGUMENT (a field it does not know). Destroying a client leaves the shim running; it must not
-// outlive its loop, and waits for a callback that runs on the loop's thread unless that thread destroys it.
+// The daemon's side of one pod's shim. Thread-safe. Blocking calls are for lanes, never for the loop's thread; each
+// fails with DEADLINE_EXCEEDED at `deadline` and UNAVAILABLE when the shim is gone. Errors of the shim: NOT_FOUND
+// (container, exec), ALREADY_EXISTS, FAILED_PRECONDITION (a state that does not allow it; what a child could not set up
+// or execute), RESOURCE_EXHAUSTED, INVALID_ARGUMENT (a field it does not know). Destroying a client leaves the shim
+// running; it must not outlive its loop, and waits for a callback that runs on the loop's thread unless that thread
+// destroys it.
 class ShimClient {
  public:
   struct SpawnOptions {
-    std::string shim_path;     // the installed berth-shim; it runs itself again from an image nobody can write
-    int image = -1;            // borrowed: LoadShimImage's, executed instead of shim_path (R3, and one execve less)
-    std::string pod_dir;       // /run/berth/pods/<id>, exists, 0700: socket "s" and exit records "exit.<container>"
+    std::string shim_path;  // the installed berth-shim; it runs itself again from an image nobody can write
+    int image = -1;         // borrowed: LoadShimImage's, executed instead of shim_path (R3, and one execve less)
+    std::string pod_dir;    // /run/berth/pods/<id>, exists, 0700: socket "s" and exit records "exit.<container>"
     std::string pod_id;
     std::vector<UniqueFd> cgroup_tasks;  // the shim's own leaf: v1 tasks descriptors, or one v2 cgroup.procs
-    uint64_t epoch = 0;        // of the daemon's root; a shim refuses a HELLO with an older one
-    int oom_score_adj = -999;  // clamped by the shim to what it may set
+    uint64_t epoch = 0;                  // of the daemon's root; a shim refuses a HELLO with an older one
+    int oom_score_adj = -999;            // clamped by the shim to what it may set
   };
   // posix_spawn of a shim in its own session that listens on <pod_dir>/s, then connects.
-  static absl::StatusOr<std::unique_ptr<ShimClient>> Spawn(SpawnOptions options, EventLoop& loop, ShimObserver* observer,
-                                                           Log log, absl::Time deadline);
-  // To a shim that a former daemon left. NOT_FOUND when nobody listens there, FAILED_PRECONDITION when the shim has served a
-  // newer epoch. After it, Containers() holds what the shim knows; exits not yet acknowledged come by OnExit as well, possibly
-  // before it returns.
-  static absl::StatusOr<std::unique_ptr<ShimClient>> Connect(const std::string& pod_dir, uint64_t epoch, EventLoop& loop,
-                                                             ShimObserver* observer, Log log, absl::Time deadline);
+  static absl::StatusOr<std::unique_ptr<ShimClient>> Spawn(SpawnOptions options, EventLoop& loop,
+                                                           ShimObserver* observer, Log log, absl::Time deadline);
+  // To a shim that a former daemon left. NOT_FOUND when nobody listens there, FAILED_PRECONDITION when the shim has
+  // served a newer epoch. After it, Containers() holds what the shim knows; exits not yet acknowledged come by OnExit
+  // as well, possibly before it returns.
+  static absl::StatusOr<std::unique_ptr<ShimClient>> Connect(const std::string& pod_dir, uint64_t epoch,
+                                                             EventLoop& loop, ShimObserver* observer, Log log,
+                                                             absl::Time deadline);
   virtual ~ShimClient() = default;
 
   virtual int32_t pid() const = 0;
@@ -108,19 +111,20 @@ class ShimClient {
   virtual const std::vector<ShimContainer>& Containers() const = 0;
   virtual bool sandbox_prepared() const = 0;
 
-  // After an error the shim is half changed: Shutdown. `net_ns`: borrowed descriptor of the pod's network namespace, -1 for the host's.
+  // After an error the shim is half changed: Shutdown. `net_ns`: borrowed descriptor of the pod's network namespace, -1
+  // for the host's.
   virtual absl::Status PrepareSandbox(const native::SandboxPlan& plan, int net_ns, absl::Time deadline) = 0;
-  // Returns the init's pid once everything but the last steps is done. On error nothing of the container is left in the shim
-  // (at DEADLINE_EXCEEDED: it is being removed there).
+  // Returns the init's pid once everything but the last steps is done. On error nothing of the container is left in the
+  // shim (at DEADLINE_EXCEEDED: it is being removed there).
   virtual absl::StatusOr<int32_t> Create(const native::ContainerPlan& plan, ContainerFds fds, absl::Time deadline) = 0;
   // Returns the start time, ns. On error (execve failed …) the container is exited with code 128.
   virtual absl::StatusOr<int64_t> Start(const std::string& container_id, absl::Time deadline) = 0;
-  // Sends `signal` now and SIGKILL to the whole tree at `kill_at`; kept by the shim even if the daemon dies. A later call only
-  // shortens the deadline and never repeats the signal. The end is told by OnExit.
+  // Sends `signal` now and SIGKILL to the whole tree at `kill_at`; kept by the shim even if the daemon dies. A later
+  // call only shortens the deadline and never repeats the signal. The end is told by OnExit.
   virtual void Stop(const std::string& container_id, int signal, absl::Time kill_at,
                     std::function<void(absl::Status)> done) = 0;
-  // The whole tree dies at `timeout` (InfiniteDuration: never) or Cancel(exec_id). `done` runs on the loop's thread when the main
-  // process has ended.
+  // The whole tree dies at `timeout` (InfiniteDuration: never) or Cancel(exec_id). `done` runs on the loop's thread
+  // when the main process has ended.
   virtual void Exec(const native::ExecPlan& plan, ExecFds fds, absl::Duration timeout,
                     std::function<void(absl::StatusOr<ExecResult>)> done) = 0;
   virtual void CancelExec(const std::string& exec_id) = 0;

@@ -28,7 +28,8 @@ class ShimExec : public ShimTest {
       std::string out;
       char buffer[4096];
       fcntl(read_end.get(), F_SETFL, O_NONBLOCK);
-      for (ssize_t n; (n = read(read_end.get(), buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<size_t>(n));
+      for (ssize_t n; (n = read(read_end.get(), buffer, sizeof buffer)) > 0;)
+        out.append(buffer, static_cast<size_t>(n));
       return out;
     }
   };
@@ -44,7 +45,8 @@ TEST_F(ShimExec, RunsAndTellsTheCode) {
   fds.err = std::move(err.write_end);
   fds.in = std::move(in.read_end);
   ASSERT_EQ(write(in.write_end.get(), "given\n", 6), 6);
-  const auto result = Exec(ExecPlanOf("e1", "c1", Sh("read x; echo got $x; echo bad >&2; exit 5")), absl::Seconds(10), std::move(fds));
+  const auto result =
+      Exec(ExecPlanOf("e1", "c1", Sh("read x; echo got $x; echo bad >&2; exit 5")), absl::Seconds(10), std::move(fds));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->exit_code, 5);
   EXPECT_FALSE(result->timed_out);
@@ -93,8 +95,10 @@ TEST_F(ShimExec, TheWholeTreeDiesAtTheTimeLimit) {
     ASSERT_TRUE(Eventually([&] { return cgroup.Pids().size() == Views(cgroup); }));
     const absl::Time begin = absl::Now();
     // A child, a grandchild that is orphaned, and one in a session of its own.
-    const auto result = Exec(ExecPlanOf("e-" + id, id, Sh("trap '' TERM; sleep 999 & (sleep 998 &) ; setsid sleep 997 & while :; do sleep 0.01; done")),
-                             absl::Milliseconds(300));
+    const auto result = Exec(
+        ExecPlanOf("e-" + id, id,
+                   Sh("trap '' TERM; sleep 999 & (sleep 998 &) ; setsid sleep 997 & while :; do sleep 0.01; done")),
+        absl::Milliseconds(300));
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_TRUE(result->timed_out);
     EXPECT_EQ(result->exit_code, 137);
@@ -111,8 +115,8 @@ TEST_F(ShimExec, ADaemonisedChildDiesAtTheTimeLimitWhereThereIsAUnifiedHierarchy
   if (!cgroup.has_unified()) GTEST_SKIP() << "no unified hierarchy is mounted here";
   Run("c1", "exec sleep 1000", cgroup);
   // Both parent and session are gone: only its cgroup tells where it came from.
-  const auto result =
-      Exec(ExecPlanOf("e1", "c1", Sh("(setsid sh -c 'sleep 999 & sleep 0.05' &) ; exec sleep 500")), absl::Milliseconds(400));
+  const auto result = Exec(ExecPlanOf("e1", "c1", Sh("(setsid sh -c 'sleep 999 & sleep 0.05' &) ; exec sleep 500")),
+                           absl::Milliseconds(400));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(result->timed_out);
   EXPECT_EQ(cgroup.Pids().size(), Views(cgroup)) << absl::StrJoin(cgroup.Pids(), " ");
@@ -137,7 +141,8 @@ TEST_F(ShimExec, ADaemonLeftByAFinishedExecStaysAndDoesNotHoldTheResult) {
   ExecFds fds;
   fds.out = UniqueFd(fcntl(out.write_end.get(), F_DUPFD_CLOEXEC, 3));
   const absl::Time begin = absl::Now();
-  const auto result = Exec(ExecPlanOf("e1", "c1", Sh("setsid sleep 1000 & exit 0")), absl::InfiniteDuration(), std::move(fds));
+  const auto result =
+      Exec(ExecPlanOf("e1", "c1", Sh("setsid sleep 1000 & exit 0")), absl::InfiniteDuration(), std::move(fds));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->exit_code, 0);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
@@ -157,7 +162,8 @@ TEST_F(ShimExec, ManyAtOnce) {
   Run("c1", "exec sleep 1000", cgroup);
   std::vector<std::shared_ptr<ExecOutcome>> outcomes;
   for (int i = 0; i < 60; ++i) {
-    outcomes.push_back(StartExec(ExecPlanOf("e" + std::to_string(i), "c1", Sh("exit " + std::to_string(i))), absl::Seconds(30)));
+    outcomes.push_back(
+        StartExec(ExecPlanOf("e" + std::to_string(i), "c1", Sh("exit " + std::to_string(i))), absl::Seconds(30)));
   }
   for (int i = 0; i < 60; ++i) {
     ASSERT_TRUE(Eventually([&] { return outcomes[i]->done.load(); }));

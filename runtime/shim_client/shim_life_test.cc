@@ -5,11 +5,11 @@
 #include <fstream>
 
 #include "absl/strings/str_join.h"
-
-#include "runtime/shim_client/testing/shim_harness.h"
 #include "runtime/shim_client/spawn.h"
+#include "runtime/shim_client/testing/shim_harness.h"
 
-// The real shim over plain processes (runtime/shim/plain_processes.cc), through the real client: its life, containers, loss.
+// The real shim over plain processes (runtime/shim/plain_processes.cc), through the real client: its life, containers,
+// loss.
 
 namespace berth {
 namespace {
@@ -52,7 +52,8 @@ TEST_F(ShimLife, HoldsNothingOfTheDaemonOpen) {
   const auto fds = ListDir(OpenAt(AT_FDCWD, "/proc/" + std::to_string(client_->pid()) + "/fd", O_RDONLY)->get());
   for (const std::string& fd : *fds) {
     char target[256] = {};
-    if (readlink(("/proc/" + std::to_string(client_->pid()) + "/fd/" + fd).c_str(), target, sizeof target - 1) < 0) continue;
+    if (readlink(("/proc/" + std::to_string(client_->pid()) + "/fd/" + fd).c_str(), target, sizeof target - 1) < 0)
+      continue;
     EXPECT_STRNE(target, "/dev/zero");
   }
 }
@@ -78,7 +79,8 @@ TEST_F(ShimLife, TheSandboxIsPreparedOnceAndBeforeAnythingElse) {
   native::SandboxPlan bad = SandboxPlanOf();
   bad.hostname = "fail";
   EXPECT_THAT(client_->PrepareSandbox(bad, -1, Soon()).message(), HasSubstr("preparing nothing"));
-  EXPECT_TRUE(absl::IsFailedPrecondition(client_->PrepareSandbox(SandboxPlanOf(), -1, Soon()))) << "half changed, it must end";
+  EXPECT_TRUE(absl::IsFailedPrecondition(client_->PrepareSandbox(SandboxPlanOf(), -1, Soon())))
+      << "half changed, it must end";
   EXPECT_EQ(client_->Shutdown(Soon()), absl::OkStatus());
   Spawn();
   EXPECT_TRUE(absl::IsAlreadyExists(client_->PrepareSandbox(SandboxPlanOf(), -1, Soon())));
@@ -183,7 +185,9 @@ TEST_F(ShimLife, AForkBombDiesWithItsContainer) {
   Spawn();
   TestCgroup cgroup(TestCgroup::kV1Only);
   if (!cgroup.has_freezer()) GTEST_SKIP() << "needs the v1 freezer: cgroup.kill needs no loop";
-  Run("c1", "f() { sleep 0.01; setsid sh -c 'while :; do sleep 0.02 & wait; done' & }; for i in 1 2 3 4 5 6 7 8; do f; done; sleep 0.3",
+  Run("c1",
+      "f() { sleep 0.01; setsid sh -c 'while :; do sleep 0.02 & wait; done' & }; for i in 1 2 3 4 5 6 7 8; do f; done; "
+      "sleep 0.3",
       cgroup);
   observer_.Wait("c1");
   EXPECT_EQ(cgroup.Pids(), std::vector<std::string>());
@@ -293,7 +297,8 @@ TEST_F(ShimLife, OrphansAreReaped) {
     }
     return count;
   };
-  EXPECT_TRUE(Eventually([&] { return cgroup.Pids().size() <= (cgroup.has_unified() && cgroup.has_freezer() ? 4u : 2u); }));
+  EXPECT_TRUE(
+      Eventually([&] { return cgroup.Pids().size() <= (cgroup.has_unified() && cgroup.has_freezer() ? 4u : 2u); }));
   EXPECT_TRUE(Eventually([&] { return zombies() == 0; }));
   EXPECT_EQ(client_->Remove("c1", Soon()), absl::OkStatus());
 }
@@ -328,7 +333,8 @@ TEST_F(ShimLife, TheEndOfThePodInitIsTold) {
     const auto names = ListDir(OpenAt(AT_FDCWD, "/proc", O_RDONLY)->get());
     for (const std::string& name : *names) {
       const auto stat = ReadFileAt(AT_FDCWD, "/proc/" + name + "/stat", 4096);
-      if (stat.ok() && absl::StrContains(*stat, "(sleep) S " + pid + " ")) return kill(atoi(name.c_str()), SIGKILL) == 0;
+      if (stat.ok() && absl::StrContains(*stat, "(sleep) S " + pid + " "))
+        return kill(atoi(name.c_str()), SIGKILL) == 0;
     }
     return false;
   };
@@ -360,7 +366,8 @@ TEST_F(ShimLife, GarbageHurtsNobody) {
   TestCgroup cgroup;
   Run("c1", "sleep 1000", cgroup);
   const auto dir = OpenAt(AT_FDCWD, pod_dir_, O_RDONLY | O_DIRECTORY);
-  for (const std::string& bytes : {std::string("x"), std::string(24, '\0'), std::string(70000, 'y'), std::string(500, '\xff')}) {
+  for (const std::string& bytes :
+       {std::string("x"), std::string(24, '\0'), std::string(70000, 'y'), std::string(500, '\xff')}) {
     auto socket = shim::ConnectSocket(dir->get());
     ASSERT_TRUE(socket.ok()) << socket.status();
     ASSERT_GT(send(socket->get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), 0);
@@ -444,7 +451,8 @@ TEST_F(ShimLife, TheNextDaemonLearnsWhatItMissed) {
   ASSERT_EQ(waitpid(daemon, &status, 0), daemon);
   ASSERT_TRUE(WIFSIGNALED(status));
   std::ofstream(dir_ + "/go") << "go";
-  EXPECT_TRUE(Eventually([&] { return ReadExitRecord(pod_dir_, "ends").ok() && ReadExitRecord(pod_dir_, "graced").ok(); }));
+  EXPECT_TRUE(
+      Eventually([&] { return ReadExitRecord(pod_dir_, "ends").ok() && ReadExitRecord(pod_dir_, "graced").ok(); }));
   EXPECT_TRUE(Eventually([&] { return stays.Pids().size() <= (stays.has_unified() && stays.has_freezer() ? 2u : 1u); }))
       << "the exec of a dead daemon lives on: " << absl::StrJoin(stays.Pids(), " ");
 

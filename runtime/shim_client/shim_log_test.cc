@@ -1,6 +1,5 @@
 #include <signal.h>
 
-
 #include <algorithm>
 #include <thread>
 
@@ -122,10 +121,14 @@ TEST_F(ShimLog, ADeadDiskStopsNothing) {
   ContainerFds fds;
   cgroup.Fill(&fds);
   fds.log.Reset(ends[1]);
-  ASSERT_TRUE(client_->Create(Plan("c1", Sh("head -c 3000000 /dev/zero | tr '\\0' x; echo $? > " + dir_ + "/wrote; exec sleep 1000")),
-                              std::move(fds), Soon()).ok());
+  ASSERT_TRUE(client_
+                  ->Create(Plan("c1", Sh("head -c 3000000 /dev/zero | tr '\\0' x; echo $? > " + dir_ +
+                                         "/wrote; exec sleep 1000")),
+                           std::move(fds), Soon())
+                  .ok());
   ASSERT_TRUE(client_->Start("c1", Soon()).ok());
-  EXPECT_TRUE(Eventually([&] { return ReadFileAt(AT_FDCWD, dir_ + "/wrote", 16).ok(); })) << "the program hangs in a write";
+  EXPECT_TRUE(Eventually([&] { return ReadFileAt(AT_FDCWD, dir_ + "/wrote", 16).ok(); }))
+      << "the program hangs in a write";
   // Another container of the pod, an exec and a stop work meanwhile.
   Run("c2", "echo up; exec sleep 1000", other);
   EXPECT_EQ(Exec(ExecPlanOf("e1", "c2", Sh("exit 3")))->exit_code, 3);
@@ -154,9 +157,11 @@ TEST_F(ShimLog, ADiskThatComesBackIsWrittenAgain) {
   ContainerFds fds;
   cgroup.Fill(&fds);
   fds.log.Reset(ends[1]);
-  ASSERT_TRUE(client_->Create(Plan("c1", Sh("head -c 3000000 /dev/zero | tr '\\0' x; echo; touch " + dir_ + "/wrote; while [ ! -e " +
-                                            dir_ + "/go ]; do sleep 0.01; done; echo the end")),
-                              std::move(fds), Soon()).ok());
+  ASSERT_TRUE(client_
+                  ->Create(Plan("c1", Sh("head -c 3000000 /dev/zero | tr '\\0' x; echo; touch " + dir_ +
+                                         "/wrote; while [ ! -e " + dir_ + "/go ]; do sleep 0.01; done; echo the end")),
+                           std::move(fds), Soon())
+                  .ok());
   ASSERT_TRUE(client_->Start("c1", Soon()).ok());
   ASSERT_TRUE(Eventually([&] { return access((dir_ + "/wrote").c_str(), F_OK) == 0; }));
   std::string all;

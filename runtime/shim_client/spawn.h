@@ -19,7 +19,8 @@ struct Spawned {
   pid_t pid = -1;
   UniqueFd pidfd;
 };
-// The child has exactly the descriptors of shim_protocol/launch.h, an empty environment, default signals and its own session.
+// The child has exactly the descriptors of shim_protocol/launch.h, an empty environment, default signals and its own
+// session.
 absl::StatusOr<Spawned> SpawnShim(const ShimClient::SpawnOptions& options, int listener, int pod_dir);
 
 }  // namespace berth::shim

@@ -78,7 +78,8 @@ int WriteExitRecord(int pod_dir, const std::string& container_id, const ExitReco
   EncodeExitRecord(record, bytes);
   int error = 0;
   {
-    const UniqueFd file(openat(pod_dir, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+    const UniqueFd file(
+        openat(pod_dir, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file.valid()) return -errno;
     const ssize_t wrote = write(file.get(), bytes, sizeof bytes);
     if (wrote != static_cast<ssize_t>(sizeof bytes)) error = wrote < 0 ? errno : ENOSPC;

@@ -72,7 +72,8 @@ bool DecodeHeader(const char* bytes, size_t size, size_t fds, FrameHeader* heade
     *error = "protocol version " + std::to_string(header->version) + " is not known";
     return false;
   }
-  if (size > kMaxFrame || header->body_size != size - kHeaderSize) return Refuse(error, "a packet of another size than it says");
+  if (size > kMaxFrame || header->body_size != size - kHeaderSize)
+    return Refuse(error, "a packet of another size than it says");
   if (header->fds != fds) return Refuse(error, "a packet with another number of descriptors than it says");
   if (header->reserved != 0) return Refuse(error, "a packet whose reserved bytes are not zero");
   return true;
@@ -165,14 +166,18 @@ int ReceivePacket(int socket, Frame* frame, std::string* error) {
 
 bool Assembler::Add(Frame* frame, std::string* error) {
   error->clear();
-  if (!waiting_.empty() && frame->header.request != request_) return Refuse(error, "descriptors of a request that did not follow");
+  if (!waiting_.empty() && frame->header.request != request_)
+    return Refuse(error, "descriptors of a request that did not follow");
   if (frame->header.fds_before != waiting_.size()) return Refuse(error, "descriptors of a request are missing");
-  if (waiting_.size() + frame->fds.size() > kMaxRequestFds) return Refuse(error, "too many descriptors for one request");
+  if (waiting_.size() + frame->fds.size() > kMaxRequestFds)
+    return Refuse(error, "too many descriptors for one request");
   request_ = frame->header.request;
-  waiting_.insert(waiting_.end(), std::make_move_iterator(frame->fds.begin()), std::make_move_iterator(frame->fds.end()));
+  waiting_.insert(waiting_.end(), std::make_move_iterator(frame->fds.begin()),
+                  std::make_move_iterator(frame->fds.end()));
   frame->fds.clear();
   if (frame->op() == Op::kFds) {
-    if (frame->header.body_size != 0 || frame->header.fds == 0) return Refuse(error, "a packet of descriptors without any");
+    if (frame->header.body_size != 0 || frame->header.fds == 0)
+      return Refuse(error, "a packet of descriptors without any");
     return false;
   }
   frame->fds = std::exchange(waiting_, {});

@@ -7,19 +7,19 @@
 
 #include "base/fd.h"
 
-// One message between berthd and a shim: a SOCK_SEQPACKET packet of a fixed header and tagged fields, with descriptors beside it
-// (docs/formats/shim-frames.md). Abseil-free.
+// One message between berthd and a shim: a SOCK_SEQPACKET packet of a fixed header and tagged fields, with descriptors
+// beside it (docs/formats/shim-frames.md). Abseil-free.
 namespace berth::shim {
 
 inline constexpr uint16_t kProtocolVersion = 1;
 inline constexpr size_t kHeaderSize = 24;
-inline constexpr size_t kMaxFrame = 64 << 10;      // header and body; larger things travel in sealed memfds
-inline constexpr size_t kMaxFrameFds = 200;        // the kernel passes at most 253 (SCM_MAX_FD)
-inline constexpr size_t kMaxRequestFds = 1000;     // of all frames of one request
+inline constexpr size_t kMaxFrame = 64 << 10;   // header and body; larger things travel in sealed memfds
+inline constexpr size_t kMaxFrameFds = 200;     // the kernel passes at most 253 (SCM_MAX_FD)
+inline constexpr size_t kMaxRequestFds = 1000;  // of all frames of one request
 
 enum class Op : uint16_t {
   // Requests of the daemon. Each but kFds and kAck is answered by a kReply with the same request number.
-  kFds = 1,      // only descriptors: they belong to the request of the same number that follows
+  kFds = 1,  // only descriptors: they belong to the request of the same number that follows
   kHello = 2,
   kPrepare = 3,
   kCreate = 4,
@@ -33,10 +33,10 @@ enum class Op : uint16_t {
   kShutdown = 12,
   // From the shim.
   kReply = 64,
-  kContainer = 65,    // one per container, before the reply to kHello
-  kExited = 66,       // until acknowledged, again after each kHello
+  kContainer = 65,  // one per container, before the reply to kHello
+  kExited = 66,     // until acknowledged, again after each kHello
   kSandboxLost = 67,
-  kNotice = 68,       // a line for the daemon's log
+  kNotice = 68,  // a line for the daemon's log
 };
 
 struct FrameHeader {
@@ -57,24 +57,25 @@ struct Frame {
 };
 
 void EncodeHeader(const FrameHeader& header, char out[kHeaderSize]);
-// What a packet of `size` bytes that came with `fds` descriptors says. False with `error` set when it breaks the format; then
-// `header` still holds what could be read, so that a refusal can bear its request number.
+// What a packet of `size` bytes that came with `fds` descriptors says. False with `error` set when it breaks the
+// format; then `header` still holds what could be read, so that a refusal can bear its request number.
 bool DecodeHeader(const char* bytes, size_t size, size_t fds, FrameHeader* header, std::string* error);
 
-// Packets for `op`: kFds frames in front where the descriptors do not fit beside one. -EMSGSIZE beyond the bounds above.
+// Packets for `op`: kFds frames in front where the descriptors do not fit beside one. -EMSGSIZE beyond the bounds
+// above.
 int MakeFrames(Op op, uint64_t request, std::string body, std::vector<UniqueFd> fds, std::vector<Frame>* frames);
 
 // One packet, never blocking: 0, -EAGAIN, or another -errno when the connection is of no more use.
 int SendFrame(int socket, const Frame& frame);
-// One packet into `frame`: 1; 0 at the end of the connection; -EAGAIN; -EBADMSG with `error` for a packet that breaks the format;
-// other -errno. Descriptors are CLOEXEC, and closed when the packet is refused.
+// One packet into `frame`: 1; 0 at the end of the connection; -EAGAIN; -EBADMSG with `error` for a packet that breaks
+// the format; other -errno. Descriptors are CLOEXEC, and closed when the packet is refused.
 int ReceivePacket(int socket, Frame* frame, std::string* error);
 
 // Joins kFds frames to the request they belong to. One per connection.
 class Assembler {
  public:
-  // True: `frame` is whole, its fds complete. False with an empty `error`: it was kFds, more is to come. False with `error`:
-  // refuse the connection.
+  // True: `frame` is whole, its fds complete. False with an empty `error`: it was kFds, more is to come. False with
+  // `error`: refuse the connection.
   bool Add(Frame* frame, std::string* error);
 
  private:

@@ -200,7 +200,8 @@ bool Decode(const Frame& frame, Request* request, std::string* error) {
   for (uint16_t tag = 0; tag < 32; ++tag) {
     if ((shape.required & ~seen & (uint32_t{1} << tag)) != 0) return Fail(error, "missing field: ", tag);
   }
-  if (request->roles.size() != frame.fds.size()) return Fail(error, "descriptors beside the roles of field: ", kTagRoles);
+  if (request->roles.size() != frame.fds.size())
+    return Fail(error, "descriptors beside the roles of field: ", kTagRoles);
   return true;
 }
 

@@ -7,13 +7,13 @@
 
 #include "runtime/shim_protocol/frame.h"
 
-// The bodies of frames. Times are CLOCK_MONOTONIC ns where they are deadlines (one machine, one clock: a slow delivery does not
-// stretch them) and CLOCK_REALTIME ns where they are told to people. Abseil-free.
+// The bodies of frames. Times are CLOCK_MONOTONIC ns where they are deadlines (one machine, one clock: a slow delivery
+// does not stretch them) and CLOCK_REALTIME ns where they are told to people. Abseil-free.
 namespace berth::shim {
 
 // What a passed descriptor is for; a request lists one role per descriptor, in their order.
 enum class FdRole : uint8_t {
-  kPlan = 1,       // sealed memfd of an encoded plan
+  kPlan = 1,  // sealed memfd of an encoded plan
   kNetNs = 2,
   kCgroupTasks = 3,  // the only one that may repeat
   kFreezer = 4,
@@ -28,11 +28,11 @@ enum class FdRole : uint8_t {
 };
 
 struct Request {
-  uint64_t epoch = 0;        // kHello
-  std::string id;            // of a container; kCancelExec: of an exec
-  int32_t signal = 0;        // kStop
-  int64_t deadline_ns = 0;   // kStop: when to kill; kExec: when to kill, absent (INT64_MAX) = never
-  std::vector<FdRole> roles; // kPrepare, kCreate, kExec, kReopenLog
+  uint64_t epoch = 0;         // kHello
+  std::string id;             // of a container; kCancelExec: of an exec
+  int32_t signal = 0;         // kStop
+  int64_t deadline_ns = 0;    // kStop: when to kill; kExec: when to kill, absent (INT64_MAX) = never
+  std::vector<FdRole> roles;  // kPrepare, kCreate, kExec, kReopenLog
 };
 
 // Reply codes are those of absl::StatusCode that a shim uses.
@@ -51,20 +51,20 @@ enum class Code : uint32_t {
 enum class State : uint32_t { kCreating = 0, kCreated = 1, kRunning = 2, kExited = 3 };
 
 struct Report {
-  Code code = Code::kOk;    // kReply
-  std::string text;         // kReply with an error, kNotice
-  std::string id;           // kContainer, kExited
+  Code code = Code::kOk;           // kReply
+  std::string text;                // kReply with an error, kNotice
+  std::string id;                  // kContainer, kExited
   State state = State::kCreating;  // kContainer
-  int32_t pid = 0;          // kContainer, reply to kCreate; reply to kHello: the shim's
+  int32_t pid = 0;                 // kContainer, reply to kCreate; reply to kHello: the shim's
   int64_t started_at_ns = 0;
   int32_t exit_code = 0;
   int64_t exited_at_ns = 0;
   bool oom_killed = false;
-  bool timed_out = false;   // reply to kExec
-  bool prepared = false;    // reply to kHello
+  bool timed_out = false;     // reply to kExec
+  bool prepared = false;      // reply to kHello
   int32_t oom_score_adj = 0;  // reply to kHello: what could be set
   uint64_t log_bytes_dropped = 0;
-  uint64_t sequence = 0;    // kExited
+  uint64_t sequence = 0;  // kExited
 };
 
 std::string Encode(Op op, const Request& request);
@@ -78,7 +78,7 @@ bool Decode(const Frame& frame, Report* report, std::string* error);
 class RoleFds {
  public:
   RoleFds(const std::vector<FdRole>& roles, std::vector<UniqueFd> fds);
-  UniqueFd Take(FdRole role);                  // invalid when absent
+  UniqueFd Take(FdRole role);  // invalid when absent
   std::vector<UniqueFd> TakeAll(FdRole role);
 
  private:

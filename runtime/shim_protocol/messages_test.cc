@@ -28,8 +28,8 @@ TEST(Request, EachOperationComesBack) {
   request.signal = 15;
   request.deadline_ns = 123;
   request.roles = {FdRole::kPlan, FdRole::kCgroupTasks, FdRole::kCgroupTasks};
-  for (const Op op : {Op::kHello, Op::kPrepare, Op::kCreate, Op::kStart, Op::kStop, Op::kExec, Op::kCancelExec, Op::kReopenLog,
-                      Op::kRemove, Op::kAck, Op::kShutdown}) {
+  for (const Op op : {Op::kHello, Op::kPrepare, Op::kCreate, Op::kStart, Op::kStop, Op::kExec, Op::kCancelExec,
+                      Op::kReopenLog, Op::kRemove, Op::kAck, Op::kShutdown}) {
     std::string error;
     Request decoded;
     const std::string body = Encode(op, request);

@@ -1,5 +1,6 @@
-// The interface of handlers/native/parent over plain processes, for tests: they run in the shim's own namespaces and root, join
-// the cgroup, become session leaders, and nothing more. What a test wants to see of a failing child is asked for by arguments.
+// The interface of handlers/native/parent over plain processes, for tests: they run in the shim's own namespaces and
+// root, join the cgroup, become session leaders, and nothing more. What a test wants to see of a failing child is asked
+// for by arguments.
 
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -63,7 +64,8 @@ void TakeTerminal(int channel) {
   SendReport(channel, Phase::kReady, 0, "", master);
 }
 
-[[noreturn]] void RunChild(const ProcessPlan& plan, const CgroupFds& cgroup, const ChildStdio& stdio, int channel, bool waits) {
+[[noreturn]] void RunChild(const ProcessPlan& plan, const CgroupFds& cgroup, const ChildStdio& stdio, int channel,
+                           bool waits) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -118,18 +120,19 @@ int Spawn(const ProcessPlan& plan, const CgroupFds& cgroup, const ChildStdio& st
 }
 
 std::string Describe(const ChildReport& report) {
-  return std::string(report.phase == static_cast<uint16_t>(Phase::kExec) ? "starting the program " : "") + report.detail + ": " + strerror(report.error);
+  return std::string(report.phase == static_cast<uint16_t>(Phase::kExec) ? "starting the program " : "") +
+         report.detail + ": " + strerror(report.error);
 }
 
 }  // namespace
 
-int CloneContainer(const ContainerPlan& plan, const SandboxNamespaces&, const CgroupFds& cgroup, const ChildStdio& stdio, int,
-                   Child* child) {
+int CloneContainer(const ContainerPlan& plan, const SandboxNamespaces&, const CgroupFds& cgroup,
+                   const ChildStdio& stdio, int, Child* child) {
   return Spawn(plan.process, cgroup, stdio, true, child);
 }
 
-int CloneExec(const ExecPlan& plan, const SandboxNamespaces&, int, const CgroupFds& cgroup, const ChildStdio& stdio, int,
-              Child* child) {
+int CloneExec(const ExecPlan& plan, const SandboxNamespaces&, int, const CgroupFds& cgroup, const ChildStdio& stdio,
+              int, Child* child) {
   return Spawn(plan.process, cgroup, stdio, false, child);
 }
 

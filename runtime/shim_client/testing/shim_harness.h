@@ -141,7 +141,9 @@ class TestCgroup {
     return gone;
   }
   void Fill(ContainerFds* fds) const {
-    const auto opened = [](const std::string& path, int flags) { return UniqueFd(open(path.c_str(), flags | O_CLOEXEC)); };
+    const auto opened = [](const std::string& path, int flags) {
+      return UniqueFd(open(path.c_str(), flags | O_CLOEXEC));
+    };
     for (const auto& [hierarchy, dir] : v1_) fds->cgroup_v1_tasks.push_back(opened(dir + "/tasks", O_WRONLY));
     if (has_freezer()) {
       fds->cgroup_v1_freezer = opened(v1_.at("freezer") + "/freezer.state", O_RDWR);
