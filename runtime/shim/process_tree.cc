@@ -1,6 +1,7 @@
 #include "runtime/shim/process_tree.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "base/syscall.h"
 
@@ -38,18 +41,27 @@ void KillCgroup(int cgroup_dir) {
 }
 
 // A descriptor is opened before the second look: a number seen in the cgroup both before and after it is that
-// process's.
+// process's. Returns those that were sent the signal.
 template <typename StillThere>
-void KillPids(const std::vector<pid_t>& pids, StillThere still_there) {
+std::vector<UniqueFd> KillPids(const std::vector<pid_t>& pids, StillThere still_there) {
   std::vector<std::pair<pid_t, UniqueFd>> processes;
   for (const pid_t pid : pids) {
     const int pidfd = sys::PidfdOpen(pid);
     if (pidfd >= 0) processes.emplace_back(pid, UniqueFd(pidfd));
   }
   const std::vector<pid_t> again = still_there();
-  for (const auto& [pid, pidfd] : processes) {
-    if (std::find(again.begin(), again.end(), pid) != again.end()) sys::PidfdSendSignal(pidfd.get(), SIGKILL);
+  std::vector<UniqueFd> killed;
+  for (auto& [pid, pidfd] : processes) {
+    if (std::find(again.begin(), again.end(), pid) == again.end()) continue;
+    sys::PidfdSendSignal(pidfd.get(), SIGKILL);
+    killed.push_back(std::move(pidfd));
   }
+  return killed;
+}
+
+bool Ended(const UniqueFd& pidfd) {
+  pollfd state = {pidfd.get(), POLLIN, 0};
+  return poll(&state, 1, 0) > 0;
 }
 
 struct Lineage {
@@ -159,6 +171,8 @@ bool ExecLeaf::Remove() {
   return removed_;
 }
 
+bool ExecDescendants::Empty() const { return std::all_of(dying_.begin(), dying_.end(), Ended) && Find().empty(); }
+
 std::vector<pid_t> ExecDescendants::Find() const {
   const std::vector<pid_t> pids = container_->V1Pids();
   std::vector<std::pair<pid_t, Lineage>> processes;
@@ -185,8 +199,9 @@ std::vector<pid_t> ExecDescendants::Find() const {
 
 void ExecDescendants::Kill() {
   container_->FreezeV1(true);
-  KillPids(Find(), [this] { return Find(); });
+  std::vector<UniqueFd> killed = KillPids(Find(), [this] { return Find(); });
   container_->FreezeV1(false);
+  std::move(killed.begin(), killed.end(), std::back_inserter(dying_));
 }
 
 }  // namespace berth::shim

@@ -84,7 +84,7 @@ class ExecDescendants : public ProcessTree {
  public:
   ExecDescendants(std::shared_ptr<ContainerCgroup> container, pid_t root)
       : container_(std::move(container)), root_(root) {}
-  bool Empty() const override { return Find().empty(); }
+  bool Empty() const override;
   void Kill() override;
 
  private:
@@ -92,6 +92,7 @@ class ExecDescendants : public ProcessTree {
 
   std::shared_ptr<ContainerCgroup> container_;
   pid_t root_;
+  std::vector<UniqueFd> dying_;  // killed: once their parent is gone they are not found any more
 };
 
 }  // namespace berth::shim

@@ -147,7 +147,7 @@ void Link::Send(Op op, Request request, std::vector<UniqueFd> fds, Done done) {
       return;
     }
   }
-  if (done) loop_.Post([done = std::move(done), error] { done(error); });
+  if (done) loop_.Post([done = std::move(done), error = std::move(error)] { done(error); });
 }
 
 absl::StatusOr<Report> Link::Call(Op op, Request request, std::vector<UniqueFd> fds, absl::Time deadline) {
