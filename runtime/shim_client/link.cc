@@ -147,7 +147,8 @@ void Link::Send(Op op, Request request, std::vector<UniqueFd> fds, Done done) {
       return;
     }
   }
-  if (done) loop_.Post([done = std::move(done), error = std::move(error)] { done(error); });
+  // Moved, not shared: Debian's Abseil counts references where ThreadSanitizer does not see it.
+  if (done) loop_.Post([done = std::move(done), error = std::move(error)]() mutable { done(std::move(error)); });
 }
 
 absl::StatusOr<Report> Link::Call(Op op, Request request, std::vector<UniqueFd> fds, absl::Time deadline) {
