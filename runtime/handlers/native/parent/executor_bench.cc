@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
 
 #include "runtime/handlers/native/parent/fake_shim.h"
 
@@ -154,8 +153,8 @@ void BenchExecs(FakeShim& shim, TestImage& image, int runs, int filter) {
 int Main(int runs) {
   TestImage image;
   for (int i = 0; i < runs; ++i) {
-    for (const char* sub : {"/upper", "/work"})
-      std::filesystem::create_directories(image.dir() + "/bench-" + std::to_string(i) + sub);
+    const std::string base = image.dir() + "/bench-" + std::to_string(i);
+    for (const char* sub : {"", "/upper", "/work"}) mkdir((base + sub).c_str(), 0755);
   }
   const Cgroups cgroups;
   const bool good = InNamespaces([&] {
