@@ -87,6 +87,17 @@ bool InNamespaces(const std::function<void()>& body) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+bool CanBePodInit() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  return false;
+#endif
+#endif
+  return true;
+}
+
 TestImage::TestImage() {
   char name[] = "/tmp/berth-native-XXXXXX";
   dir_ = mkdtemp(name);

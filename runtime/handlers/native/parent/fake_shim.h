@@ -15,6 +15,9 @@ namespace berth::native {
 // caller. False when it did not end well.
 bool InNamespaces(const std::function<void()>& body);
 
+// The pod's init has an empty root: a program built for a sanitizer is dynamic and cannot be one.
+bool CanBePodInit();
+
 // A temp root with one busybox layer in "layer"; removed with the object.
 class TestImage {
  public:

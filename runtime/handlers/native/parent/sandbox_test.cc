@@ -98,6 +98,7 @@ TEST_F(SandboxTest, SysctlsOfThePodsNamespacesOnly) {
 }
 
 TEST_F(SandboxTest, SharedPidMakesPauseTheFirstProcess) {
+  if (!CanBePodInit()) GTEST_SKIP() << "the sanitizers need a dynamic program";
   EXPECT_TRUE(InNamespaces([&] {
     FakeShim shim(Shared());
     ContainerPlan plan =
@@ -109,6 +110,7 @@ TEST_F(SandboxTest, SharedPidMakesPauseTheFirstProcess) {
 }
 
 TEST_F(SandboxTest, ContainersOfASharedPidSeeEachOtherAndOrphansAreReaped) {
+  if (!CanBePodInit()) GTEST_SKIP() << "the sanitizers need a dynamic program";
   EXPECT_TRUE(InNamespaces([&] {
     FakeShim shim(Shared());
     ContainerPlan first = FakeShim::Shell(image, "exec sleep 777");
@@ -128,6 +130,7 @@ TEST_F(SandboxTest, ContainersOfASharedPidSeeEachOtherAndOrphansAreReaped) {
 
 // CAP_SYS_PTRACE opens /proc/1/root: nothing may be there.
 TEST_F(SandboxTest, ThePodInitsRootIsEmpty) {
+  if (!CanBePodInit()) GTEST_SKIP() << "the sanitizers need a dynamic program";
   EXPECT_TRUE(InNamespaces([&] {
     FakeShim shim(Shared());
     ContainerPlan plan = FakeShim::Shell(
@@ -162,6 +165,7 @@ TEST_F(SandboxTest, ATargetContainersProcessesAreSeen) {
 }
 
 TEST_F(SandboxTest, OldKernelsGetTheProcOfAJoinedNamespaceThroughAChild) {
+  if (!CanBePodInit()) GTEST_SKIP() << "the sanitizers need a dynamic program";
   EXPECT_TRUE(InNamespaces([&] {
     FakeShim shim(Shared());
     ASSERT_EQ(setns(shim.namespaces.pod_init_pidfd, CLONE_NEWPID), 0);
@@ -178,6 +182,7 @@ TEST_F(SandboxTest, OldKernelsGetTheProcOfAJoinedNamespaceThroughAChild) {
 }
 
 TEST_F(SandboxTest, AnAbandonedContainerLeavesNothing) {
+  if (!CanBePodInit()) GTEST_SKIP() << "the sanitizers need a dynamic program";
   EXPECT_TRUE(InNamespaces([&] {
     FakeShim shim(Shared());
     for (const NamespaceOf pid : {NamespaceOf::kContainer, NamespaceOf::kPod}) {

@@ -36,6 +36,7 @@ TEST_F(TerminalTest, IsTheControllingTerminalAndTheConsole) {
 }
 
 TEST_F(TerminalTest, BelongsToTheUserAndWorksInASharedPidNamespace) {
+  if (!CanBePodInit()) GTEST_SKIP() << "the sanitizers need a dynamic program";
   EXPECT_TRUE(InNamespaces([&] {
     FakeShim shim(SandboxPlan{.pod_id = "pod", .own_net = false, .shared_pid = true});
     ContainerPlan plan =
