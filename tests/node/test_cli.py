@@ -7,8 +7,8 @@ import tarfile
 import time
 import urllib.request
 
+import node_case  # first: it says where the others are
 import images
-import node_case
 import paths
 import suite
 from node_case import IMAGE, NodeCase, eventually

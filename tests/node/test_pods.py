@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-import node_case
+import node_case  # first: it says where the others are
 import suite
 from cri import CriError, pod_config
 from node_case import NodeCase, eventually, log_lines

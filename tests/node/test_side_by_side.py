@@ -2,7 +2,7 @@
 
 import unittest
 
-import node_case
+import node_case  # first: it says where the others are
 import images
 import leaks
 import paths

@@ -5,10 +5,10 @@ import random
 import re
 import time
 
+from node_case import ODD, TOP, NodeCase, eventually  # first: it says where the others are
 import suite
 from churn import Churn
 from cri import CriError
-from node_case import ODD, TOP, NodeCase, eventually
 
 INSTANTS = int(os.environ.get("BERTH_KILLS", "50"))
 SEED = int(os.environ.get("BERTH_SEED", "1"))
