@@ -122,12 +122,27 @@ def files(top):
     return found
 
 
+def sockets(pid):
+    """Inode -> what a socket is: its peer's port for TCP, its path for unix."""
+    found = {}
+    for family in ("tcp", "tcp6"):
+        for line in vanishing(lambda: read(f"/proc/{pid}/net/{family}"), "").splitlines()[1:]:
+            fields = line.split()
+            found[fields[9]] = f"{family} peer port {int(fields[2].split(':')[1], 16)}"
+    for line in vanishing(lambda: read(f"/proc/{pid}/net/unix"), "").splitlines()[1:]:
+        fields = line.split()
+        found[fields[6]] = f"unix type {int(fields[4])} {fields[7] if len(fields) > 7 else 'unnamed'}"
+    return found
+
+
 def descriptors(pid):
-    """A process's open files by kind: two sockets are alike, two paths are not."""
-    kinds = collections.Counter()
+    """A process's open files by kind: two sockets of a kind are alike, two paths are not."""
+    known = sockets(pid)
     for fd in vanishing(lambda: os.listdir(f"/proc/{pid}/fd"), []):
-        kinds[NUMBERED.sub("", vanishing(lambda: os.readlink(f"/proc/{pid}/fd/{fd}"), "?"))] += 1
-    return kinds.elements()
+        target = vanishing(lambda: os.readlink(f"/proc/{pid}/fd/{fd}"))
+        if target is not None:
+            socket = known.get(target[len("socket:["):-1], "of another kind") if target.startswith("socket:[") else None
+            yield f"socket {socket}" if socket else NUMBERED.sub("", target)
 
 
 def shared_memory():
