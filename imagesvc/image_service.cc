@@ -65,6 +65,15 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const Store& store, const L
   return Catalog::Open(absl::StrCat(store.dir, "/catalog.db"), disk, log);
 }
 
+// False after the catalog was lost: a container may run from layers that no row names any more.
+absl::StatusOr<bool> EveryRootHasALease(const Store& store) {
+  const std::vector<std::string> leased = store.catalog->LeaseOwners();
+  ASSIGN_OR_RETURN(const std::vector<std::string> owners, store.snapshots->ListOwners());
+  return std::all_of(owners.begin(), owners.end(), [&](const std::string& owner) {
+    return std::find(leased.begin(), leased.end(), owner) != leased.end();
+  });
+}
+
 // What a crash left: unfinished downloads and layers, layers and content that no row names.
 absl::Status Sweep(const Store& store, const Log& log) {
   size_t swept = 0;
@@ -72,9 +81,11 @@ absl::Status Sweep(const Store& store, const Log& log) {
   for (const std::string& name : temporary) RETURN_IF_ERROR(store.trash->Discard(store.temp.get(), name));
   swept += temporary.size();
   const std::shared_ptr<const CatalogIndex> index = store.catalog->index();
+  ASSIGN_OR_RETURN(const bool known, EveryRootHasALease(store));
+  if (!known) log.Warn("a container root has no lease; layers without an image are kept until it is gone");
   ASSIGN_OR_RETURN(const std::vector<LayerId> layers, store.snapshots->ListLayers());
   for (const LayerId layer : layers) {
-    if (index->layers.count(layer) > 0) continue;
+    if (!known || index->layers.count(layer) > 0) continue;
     RETURN_IF_ERROR(store.snapshots->RemoveLayer(layer));
     ++swept;
   }

@@ -661,5 +661,24 @@ TEST_F(PullTest, StartsEmptyWithADamagedCatalogAndKeepsItAside) {
   EXPECT_TRUE(Pull("a:1").ok());
 }
 
+TEST_F(PullTest, ALostCatalogTakesNoLayerFromARunningContainer) {
+  Serve(content_, "a", "1", Small());
+  StartRegistry();
+  ASSERT_TRUE(Pull("a:1").ok());
+  const auto recipe = service().PrepareRootfs(Name("a:1"), "running");
+  service_.reset();
+  const auto db = OpenAt(AT_FDCWD, options_.root + "/images/catalog.db", O_WRONLY | O_TRUNC);
+  ASSERT_TRUE(WriteAll(db->get(), std::string(8192, 'x')).ok());
+  EXPECT_THAT(service().List(), IsEmpty());
+  EXPECT_EQ(ReadIn(recipe->lower_dirs[2], "base"), "1");
+  ASSERT_OK_STATUS(service().Reconcile({"running"}));
+  EXPECT_EQ(ReadIn(recipe->lower_dirs[0], "top"), "3");
+  ASSERT_TRUE(Pull("a:1").ok());
+  EXPECT_EQ(LayersOnDisk(), 6u);
+  ASSERT_OK_STATUS(service().ReleaseRootfs("running"));
+  Reopen();
+  EXPECT_EQ(LayersOnDisk(), 3u);
+}
+
 }  // namespace
 }  // namespace berth
