@@ -47,19 +47,28 @@ class Cpu:
         return self._usage("") - self._usage(OBSERVER) - self._usage(PODS)
 
 
+    def container_seconds(self):
+        """What was charged to the containers' cgroups: their programs, and the part of their set-up that ran in there."""
+        return self._usage(PODS)
+
+
 def pids_of(*programs):
-    """Processes whose executable has one of these names."""
+    """Processes whose executable, or name where the executable's path is out of sight (a shim in a mount namespace of its
+    own), is one of these."""
+    names = {program[:15] for program in programs}  # man 5 proc, /proc/pid/comm
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
             exe = os.readlink(f"/proc/{name}/exe")
+            with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
+                comm = file.read().strip()
         except OSError:
             continue
         # A program started from a memfd, or replaced on disk, has a suffix or prefix of the kernel's.
         base = os.path.basename(exe.removesuffix(" (deleted)")).removeprefix("memfd:")
-        if base in programs:
+        if base in programs or (base == "" and comm in names):
             found.append(int(name))
     return found
 

@@ -55,6 +55,7 @@ class Subject:
     def __init__(self, name, daemon, cpu, programs):
         self.name, self.daemon, self.cpu, self.programs = name, daemon, cpu, programs
         self.lives, self.execs, self.life_walls, self.exec_walls, self.restarts = [], [], [], [], []
+        self.in_containers = []
         self.idle_kib = self.full_kib = 0
         self.count = 0
 
@@ -98,10 +99,11 @@ class Subject:
         cri.remove_pod(pod)
 
     def measure_lives(self, number, keep=True):
-        began, wall = self.cpu.seconds(), time.monotonic()
+        began, wall, inside_began = self.cpu.seconds(), time.monotonic(), self.cpu.container_seconds()
         for _ in range(number):
             self.end_pod(*self.begin_pod())
         if keep:
+            self.in_containers.append((self.cpu.container_seconds() - inside_began) * 1000 / number)
             self.lives.append((self.cpu.seconds() - began) * 1000 / number)
             self.life_walls.append((time.monotonic() - wall) * 1000 / number)
 
@@ -157,7 +159,8 @@ def measure(report, subjects, options):
     for subject in subjects:
         subject.end_pod(*subject.pod)
         subject.measure_scale(options.pods, options.restarts)
-        report.say(f"raw {subject.name}: pod life CPU ms {rounded(subject.lives)}, wall ms {rounded(subject.life_walls)}; "
+        report.say(f"raw {subject.name}: pod life CPU ms {rounded(subject.lives)}, charged to containers "
+                   f"{rounded(subject.in_containers)}, wall ms {rounded(subject.life_walls)}; "
                    f"exec CPU ms {rounded(subject.execs)}, wall ms {rounded(subject.exec_walls)}; "
                    f"PSS KiB {subject.idle_kib} -> {subject.full_kib}; restarts s {rounded(subject.restarts, 3)}")
 
@@ -170,6 +173,7 @@ def judge(report, berth, peer, options):
     median = statistics.median
     rows = (
         ("CPU per pod life, ms", median(berth.lives), median(peer.lives)),
+        ("  beside it, charged to the container, ms", median(berth.in_containers), median(peer.in_containers)),
         ("wall per pod life, ms", median(berth.life_walls), median(peer.life_walls)),
         ("CPU per ExecSync of true, ms", median(berth.execs), median(peer.execs)),
         ("wall per ExecSync of true, ms", median(berth.exec_walls), median(peer.exec_walls)),
