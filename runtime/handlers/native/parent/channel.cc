@@ -97,18 +97,16 @@ int ReadReport(Child* child, ChildReport* report, UniqueFd* pty_master) {
 
 void Abandon(Child* child) {
   child->go_by_itself = false;
-  // A first child may have given birth before the signal: then its word is in the channel, and the next round ends the
-  // newborn.
-  for (bool again = child->pidfd.valid(); again;) {
-    again = false;
+  // A first child may have given birth before the signal: then its word is in the channel, and the next round ends the newborn.
+  for (bool born = child->pidfd.valid(); born;) {
     sys::PidfdSendSignal(child->pidfd.get(), SIGKILL);
     if (!EndsWithin(child->pidfd.get(), kAbandonMs)) break;
     const pid_t ended = child->pid;
     ChildReport report;
     int read = 1;
     while (read == 1 && child->pid == ended) read = ReadReport(child, &report, nullptr);
-    again = child->pid != ended;
-    if (!again) WaitFor(child->pidfd.get(), WNOHANG);
+    born = child->pid != ended;
+    if (!born) WaitFor(child->pidfd.get(), WNOHANG);
   }
   *child = Child();
 }
