@@ -134,7 +134,7 @@ void Pod::OnReady(Container* container, UniqueFd pty_master) {
 }
 
 // Undoes a creation: the child, whatever it left in the cgroup, then the answer.
-void Pod::FailCreate(Container* container, Code code, std::string text) {
+void Pod::FailCreate(Container* container, Code code, const std::string& text) {
   if (container->killed) return;  // under way
   container->killed = true;
   const uint64_t serial = container->serial;

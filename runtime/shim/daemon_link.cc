@@ -84,7 +84,7 @@ void DaemonLink::OnFrame(Peer* peer, Frame frame) {
     if (peer == daemon_) {
       handler_->OnRequest(std::move(frame));
     } else {
-      OnFirstFrame(peer, std::move(frame));
+      OnFirstFrame(peer, frame);
     }
   } else if (!error.empty()) {
     Report refusal;
@@ -95,7 +95,7 @@ void DaemonLink::OnFrame(Peer* peer, Frame frame) {
   }
 }
 
-void DaemonLink::OnFirstFrame(Peer* peer, Frame frame) {
+void DaemonLink::OnFirstFrame(Peer* peer, const Frame& frame) {
   Request hello;
   Report refusal;
   if (frame.op() != Op::kHello) {

@@ -58,7 +58,7 @@ class DaemonLink {
   void OnPeer(uint64_t serial, uint32_t events);
   void ReadFrom(Peer* peer);
   void OnFrame(Peer* peer, Frame frame);
-  void OnFirstFrame(Peer* peer, Frame frame);
+  void OnFirstFrame(Peer* peer, const Frame& frame);
   void SendTo(Peer* peer, Op op, uint64_t request, const Report& report);
   void FlushTo(Peer* peer);
   void Close(uint64_t serial);

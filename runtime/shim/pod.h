@@ -49,7 +49,7 @@ class Pod : private DaemonLink::Handler {
   int OpenStdio(Container* container, UniqueFd child_ends[3]);
   void OnContainerChannel(uint64_t serial);
   void OnReady(Container* container, UniqueFd pty_master);
-  void FailCreate(Container* container, Code code, std::string text);
+  void FailCreate(Container* container, Code code, const std::string& text);
   void StartContainer(ReplyTo to, const std::string& id);
   void OnStarted(Container* container);
 

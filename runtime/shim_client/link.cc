@@ -128,7 +128,7 @@ void Link::Close() {
   if (!passed.ok()) log_.Error("waiting for a callback of the shim", {{"error", passed.status().message()}});
 }
 
-void Link::Send(Op op, Request request, std::vector<UniqueFd> fds, Done done) {
+void Link::Send(Op op, const Request& request, std::vector<UniqueFd> fds, Done done) {
   absl::Status error;
   {
     MutexLock lock(mutex_);
@@ -151,13 +151,13 @@ void Link::Send(Op op, Request request, std::vector<UniqueFd> fds, Done done) {
   if (done) loop_.Post([done = std::move(done), error = std::move(error)]() mutable { done(std::move(error)); });
 }
 
-absl::StatusOr<Report> Link::Call(Op op, Request request, std::vector<UniqueFd> fds, absl::Time deadline) {
+absl::StatusOr<Report> Link::Call(Op op, const Request& request, std::vector<UniqueFd> fds, absl::Time deadline) {
   auto waiter = std::make_shared<Waiter>();
-  Send(op, std::move(request), std::move(fds), Fill(waiter));
+  Send(op, request, std::move(fds), Fill(waiter));
   return Wait(*waiter, deadline);
 }
 
-void Link::Tell(Op op, Request request) { Send(op, std::move(request), {}, nullptr); }
+void Link::Tell(Op op, const Request& request) { Send(op, request, {}, nullptr); }
 
 void Link::Flush() {
   while (!out_.empty()) {
@@ -206,11 +206,11 @@ void Link::ReadPackets() {
       if (result == -EBADMSG) log_.Error("the shim sent what is no frame", {{"error", error}});
       return Disconnect();
     }
-    OnFrame(std::move(frame));
+    OnFrame(frame);
   }
 }
 
-void Link::OnFrame(Frame frame) {
+void Link::OnFrame(const Frame& frame) {
   if (frame.op() == Op::kReply) return OnReply(frame);
   Report report;
   std::string error;
@@ -294,7 +294,7 @@ void Link::Reconnect() {
     if (closed_ || gone_ || socket_.valid()) return;
   }
   if (!OpenSocket().ok()) return ScheduleReconnect();
-  SendHello([self = shared_from_this()](absl::StatusOr<Report> reply) {
+  SendHello([self = shared_from_this()](const absl::StatusOr<Report>& reply) {
     if (reply.ok()) {
       MutexLock lock(self->mutex_);
       self->reconnect_pause_ = absl::Milliseconds(10);

@@ -37,10 +37,10 @@ class Link : public std::enable_shared_from_this<Link> {
   void Close();
 
   // `done` runs on the loop's thread, once.
-  void Send(Op op, Request request, std::vector<UniqueFd> fds, Done done);
-  absl::StatusOr<Report> Call(Op op, Request request, std::vector<UniqueFd> fds, absl::Time deadline);
+  void Send(Op op, const Request& request, std::vector<UniqueFd> fds, Done done);
+  absl::StatusOr<Report> Call(Op op, const Request& request, std::vector<UniqueFd> fds, absl::Time deadline);
   // Without an answer.
-  void Tell(Op op, Request request);
+  void Tell(Op op, const Request& request);
   // From now on the shim's end is no loss (true), or is again.
   void ExpectEnd(bool expected);
   // DEADLINE_EXCEEDED when the process still is.
@@ -57,7 +57,7 @@ class Link : public std::enable_shared_from_this<Link> {
   absl::Status WatchProcess(UniqueFd pidfd);
   void OnSocket(uint32_t events);
   void ReadPackets();
-  void OnFrame(Frame frame);
+  void OnFrame(const Frame& frame);
   void OnReply(const Frame& frame);
   void OnEvent(Op op, const Report& report);
   void OnProcessEnd();

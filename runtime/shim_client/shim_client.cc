@@ -88,7 +88,7 @@ class SocketShimClient : public ShimClient {
  private:
   absl::StatusOr<Report> Call(Op op, Request request, Load load, absl::Time deadline) {
     request.roles = load.roles();
-    return link_->Call(op, std::move(request), load.TakeFds(), deadline);
+    return link_->Call(op, request, load.TakeFds(), deadline);
   }
 
   const std::shared_ptr<shim::Link> link_;
@@ -133,7 +133,7 @@ void SocketShimClient::Stop(const std::string& container_id, int signal, absl::T
   Request request = OfContainer(container_id);
   request.signal = signal;
   request.deadline_ns = MonotonicAt(kill_at);
-  link_->Send(Op::kStop, std::move(request), {},
+  link_->Send(Op::kStop, request, {},
               [done = std::move(done)](const absl::StatusOr<Report>& reply) { done(reply.status()); });
 }
 
@@ -150,7 +150,7 @@ void SocketShimClient::Exec(const native::ExecPlan& plan, ExecFds fds, absl::Dur
   request.deadline_ns =
       MonotonicAt(timeout == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + timeout);
   // Without a plan the shim refuses; its answer comes on the loop's thread, as promised.
-  link_->Send(Op::kExec, std::move(request), load.TakeFds(),
+  link_->Send(Op::kExec, request, load.TakeFds(),
               [done = std::move(done), encoded](const absl::StatusOr<Report>& reply) {
                 if (!encoded.ok()) return done(encoded);
                 if (!reply.ok()) return done(reply.status());
@@ -184,10 +184,11 @@ absl::StatusOr<UniqueFd> OpenPodDir(const std::string& pod_dir) {
 
 absl::StatusOr<std::unique_ptr<ShimClient>> ShimClient::Spawn(SpawnOptions options, EventLoop& loop,
                                                               ShimObserver* observer, Log log, absl::Time deadline) {
-  ASSIGN_OR_RETURN(UniqueFd pod_dir, OpenPodDir(options.pod_dir));
+  const SpawnOptions owned = std::move(options);  // its descriptors close here, whatever happens
+  ASSIGN_OR_RETURN(UniqueFd pod_dir, OpenPodDir(owned.pod_dir));
   ASSIGN_OR_RETURN(const UniqueFd listener, shim::ListenSocket(pod_dir.get()));
-  ASSIGN_OR_RETURN(shim::Spawned spawned, shim::SpawnShim(options, listener.get(), pod_dir.get()));
-  auto link = std::make_shared<shim::Link>(std::move(pod_dir), options.epoch, loop, observer, std::move(log));
+  ASSIGN_OR_RETURN(shim::Spawned spawned, shim::SpawnShim(owned, listener.get(), pod_dir.get()));
+  auto link = std::make_shared<shim::Link>(std::move(pod_dir), owned.epoch, loop, observer, std::move(log));
   link->ExpectEnd(true);  // a shim nobody was told of is nobody's loss
   const absl::Status opened = link->Open(std::move(spawned.pidfd), deadline);
   if (opened.ok()) {
