@@ -48,8 +48,8 @@ int Serve(const LoadedConfig& loaded) {
   WaitForStopSignal();
   ExitAfter(loaded.config.drain_timeout + absl::Seconds(10));
   (*daemon)->Drain();
-  // Crash-only: nothing needs an orderly end, and timers and threads may still work for operations that outlived the drain, for
-  // which no order of destruction is right.
+  // Crash-only: nothing needs an orderly end, and timers and threads may still work for operations that outlived the
+  // drain, for which no order of destruction is right.
   std::_Exit(0);
 }
 
