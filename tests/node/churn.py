@@ -215,4 +215,6 @@ class Churn:
             return not self.daemon.cri.pods() and not self.daemon.cri.containers()
         eventually(gone, "all pods are removed", 30)
         self.pods.clear()
+        # A pull that failed leaves its layers to the next try, a removal its files to the next removal.
+        self.daemon.cri.pull(ODD)
         self.daemon.cri.call("RemoveImage", {"image": {"image": ODD}})
