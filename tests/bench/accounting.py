@@ -43,9 +43,16 @@ class Cpu:
         with open(f"{self._root}{group}/cpu.stat", encoding="utf-8") as file:
             return int(next(line for line in file if line.startswith("usage_usec")).split()[1]) / 1e6
 
+    def close(self):
+        """Takes the groups away, in every hierarchy that a runtime made the pods' parent in."""
+        self.count(os.getpid())
+        for label, _, _, _ in linux.hierarchies():
+            for name in (OBSERVER, PODS):
+                for path, _, _ in os.walk(os.path.join(CGROUP_FS, label) + name, topdown=False):
+                    os.rmdir(path)
+
     def seconds(self):
         return self._usage("") - self._usage(OBSERVER) - self._usage(PODS)
-
 
     def container_seconds(self):
         """What was charged to the containers' cgroups: their programs, and the part of their set-up that ran in there."""
@@ -53,23 +60,16 @@ class Cpu:
 
 
 def pids_of(*programs):
-    """Processes whose executable, or name where the executable's path is out of sight (a shim in a mount namespace of its
-    own), is one of these."""
-    names = {program[:15] for program in programs}  # man 5 proc, /proc/pid/comm
+    """Processes of these programs. By name: the executable of one that left the root it was started from cannot be told."""
+    names = {program[:15] for program in programs}  # as much as the kernel keeps
     found = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            exe = os.readlink(f"/proc/{name}/exe")
-            with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
-                comm = file.read().strip()
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                if file.read().strip() in names:
+                    found.append(int(pid))
         except OSError:
-            continue
-        # A program started from a memfd, or replaced on disk, has a suffix or prefix of the kernel's.
-        base = os.path.basename(exe.removesuffix(" (deleted)")).removeprefix("memfd:")
-        if base in programs or (base == "" and comm in names):
-            found.append(int(name))
+            continue  # gone meanwhile
     return found
 
 

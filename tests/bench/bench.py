@@ -117,8 +117,12 @@ class Subject:
             self.execs.append((self.cpu.seconds() - began) * 1000 / number)
             self.exec_walls.append((time.monotonic() - wall) * 1000 / number)
 
-    def memory(self):
-        return accounting.pss_kib(accounting.pids_of(*self.programs))
+    def memory(self, pods):
+        """The daemon's and its shims', of which there must be one per pod, or something was not measured."""
+        pids = accounting.pids_of(*self.programs)
+        if len(pids) != pods + 1:
+            raise RuntimeError(f"{self.name}: {len(pids)} processes for {pods} pods")
+        return accounting.pss_kib(pids)
 
     def measure_scale(self, number, restarts):
         """Memory of so many pods, and how soon a killed daemon reports them again."""
@@ -126,10 +130,10 @@ class Subject:
         self.start()
         self.daemon.cri.pods()
         time.sleep(1)  # both let their start-up settle; the bound is on what stays
-        self.idle_kib = self.memory()
+        self.idle_kib = self.memory(0)
         pods = [self.begin_pod() for _ in range(number)]
         time.sleep(1)
-        self.full_kib = self.memory()
+        self.full_kib = self.memory(number)
         for _ in range(restarts):
             self.restarts.append(self.restart_daemon())
         for pod in pods:
@@ -217,7 +221,8 @@ def inside(options):
     report = Report()
     berth = Subject("berth", Berthd(directory + "/berth"), cpu, ("berthd", "berth-shim"))
     peer = Subject("containerd", Containerd(directory + "/containerd", PAUSE), cpu, ("containerd", "containerd-shim-runc-v2"))
-    report.say(f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, berth {commit()}, {peer.daemon.version()}")
+    report.say(f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, berth {commit()} "
+               f"({os.path.basename(paths.build())} build), {peer.daemon.version()}")
     report.say(machine())
     report.say(f"host network, one container per pod; {options.rounds} rounds of {options.lives} lives and {options.execs} "
                f"execs, {options.pods} pods, {options.restarts} restarts")
@@ -228,6 +233,7 @@ def inside(options):
         for subject in (berth, peer):
             subject.daemon.close()
         registry.stop()
+        cpu.close()
     if options.output:
         os.makedirs(options.output, exist_ok=True)
         name = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d-%H%M}.txt"
