@@ -11,8 +11,8 @@
 
 namespace berth {
 
-// The deadline and cancellation of one request, free of gRPC. Shared by the edge that cancels and the operation that looks.
-// Copies share state. Thread-safe.
+// The deadline and cancellation of one request, free of gRPC. Shared by the edge that cancels and the operation that
+// looks. Copies share state. Thread-safe.
 class Call {
  public:
   explicit Call(absl::Time deadline = absl::InfiniteFuture());

@@ -33,7 +33,8 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Start() {
   epoll_event event = {};
   event.events = EPOLLIN;
   event.data.fd = loop->wake_.get();
-  if (epoll_ctl(loop->epoll_.get(), EPOLL_CTL_ADD, loop->wake_.get(), &event) != 0) return ErrnoStatus(errno, "epoll_ctl");
+  if (epoll_ctl(loop->epoll_.get(), EPOLL_CTL_ADD, loop->wake_.get(), &event) != 0)
+    return ErrnoStatus(errno, "epoll_ctl");
   loop->thread_ = std::thread([raw = loop.get()] { raw->Run(); });
   return loop;
 }

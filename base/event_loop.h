@@ -16,8 +16,8 @@
 
 namespace berth {
 
-// One thread on epoll: sockets, pidfds, timers and posted work. Callbacks run on that thread, never overlap, and must not
-// block. Add, Remove, At, Cancel and Post may be called from any thread.
+// One thread on epoll: sockets, pidfds, timers and posted work. Callbacks run on that thread, never overlap, and must
+// not block. Add, Remove, At, Cancel and Post may be called from any thread.
 class EventLoop {
  public:
   using FdCallback = std::function<void(uint32_t events)>;
@@ -26,9 +26,9 @@ class EventLoop {
   static absl::StatusOr<std::unique_ptr<EventLoop>> Start();
   ~EventLoop();  // stops the thread; pending callbacks are dropped
 
-  // Watches `fd` (level-triggered EPOLL* events) until Remove; the caller keeps ownership of `fd` and must Remove it before
-  // closing it. After Remove returns on the loop's thread no callback of that fd runs again; from other threads one that
-  // is already running may finish.
+  // Watches `fd` (level-triggered EPOLL* events) until Remove; the caller keeps ownership of `fd` and must Remove it
+  // before closing it. After Remove returns on the loop's thread no callback of that fd runs again; from other threads
+  // one that is already running may finish.
   absl::Status Add(int fd, uint32_t events, FdCallback callback);
   absl::Status Modify(int fd, uint32_t events);
   void Remove(int fd);

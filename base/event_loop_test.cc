@@ -18,12 +18,14 @@ TEST(EventLoop, TellsReadableDescriptors) {
   ASSERT_EQ(pipe2(pipe_fds, O_CLOEXEC), 0);
   UniqueFd in(pipe_fds[0]), out(pipe_fds[1]);
   std::promise<char> got;
-  ASSERT_TRUE(loop->Add(in.get(), EPOLLIN, [&](uint32_t) {
-    char c = 0;
-    ASSERT_EQ(read(in.get(), &c, 1), 1);
-    loop->Remove(in.get());
-    got.set_value(c);
-  }).ok());
+  ASSERT_TRUE(loop->Add(in.get(), EPOLLIN,
+                        [&](uint32_t) {
+                          char c = 0;
+                          ASSERT_EQ(read(in.get(), &c, 1), 1);
+                          loop->Remove(in.get());
+                          got.set_value(c);
+                        })
+                  .ok());
   ASSERT_EQ(write(out.get(), "x", 1), 1);
   EXPECT_EQ(got.get_future().get(), 'x');
 }

@@ -68,7 +68,8 @@ absl::Status Hit(const char* name) {
   const auto it = table.actions.find(name);
   if (it == table.actions.end() || ++it->second.hits != it->second.on_hit) return absl::OkStatus();
   const std::string line = absl::StrCat(name, "\n");
-  if (table.hits_fd >= 0 && write(table.hits_fd, line.data(), line.size()) < 0) return ErrnoStatus(errno, "failpoint count");
+  if (table.hits_fd >= 0 && write(table.hits_fd, line.data(), line.size()) < 0)
+    return ErrnoStatus(errno, "failpoint count");
   if (it->second.kill) kill(getpid(), SIGKILL);
   return absl::InternalError(absl::StrCat("failpoint ", name));
 }

@@ -5,7 +5,8 @@
 
 namespace berth::failpoint {
 
-// Named places on lifecycle paths where tests make an error or a kill -9 happen. Compiled in with BERTH_FAILPOINTS only.
+// Named places on lifecycle paths where tests make an error or a kill -9 happen. Compiled in with BERTH_FAILPOINTS
+// only.
 //
 // `spec`: "name=kill[:n]" or "name=error[:n]" joined by ','; n is the hit that fires (default 1, counted from 1).
 // `hits_fd`: one line "name\n" per hit that fires is written there before the effect (-1: nowhere).

@@ -42,7 +42,8 @@ TEST(Failpoint, KillsItsOwnProcess) {
 }
 
 TEST(Failpoint, NamesWhatItCannotParse) {
-  EXPECT_EQ(failpoint::Configure("x=maybe", -1).message(), "failpoint \"x=maybe\": want name=kill[:n] or name=error[:n]");
+  EXPECT_EQ(failpoint::Configure("x=maybe", -1).message(),
+            "failpoint \"x=maybe\": want name=kill[:n] or name=error[:n]");
 }
 
 #else

@@ -45,7 +45,8 @@ absl::Status RemoveContents(int dir, dev_t device, int depth) {
       return ErrnoStatus(errno, absl::StrCat("stat of ", name));
     }
     if (S_ISDIR(st.st_mode)) {
-      if (st.st_dev != device) return absl::FailedPreconditionError(absl::StrCat(name, " is a mount point; not removing through it"));
+      if (st.st_dev != device)
+        return absl::FailedPreconditionError(absl::StrCat(name, " is a mount point; not removing through it"));
       ASSIGN_OR_RETURN(const UniqueFd child, OpenAt(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
       RETURN_IF_ERROR(RemoveContents(child.get(), device, depth + 1));
     }
@@ -104,11 +105,13 @@ absl::Status WriteAll(int fd, absl::string_view bytes) {
   return absl::OkStatus();
 }
 
-absl::Status WriteFileAtomic(int dir, const std::string& name, absl::string_view bytes, mode_t mode, Durability durability) {
+absl::Status WriteFileAtomic(int dir, const std::string& name, absl::string_view bytes, mode_t mode,
+                             Durability durability) {
   const std::string temp = absl::StrCat(".", name, ".tmp");
   ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
   absl::Status status = WriteAll(fd.get(), bytes);
-  if (status.ok() && durability == Durability::kSync && fdatasync(fd.get()) != 0) status = ErrnoStatus(errno, "fdatasync");
+  if (status.ok() && durability == Durability::kSync && fdatasync(fd.get()) != 0)
+    status = ErrnoStatus(errno, "fdatasync");
   if (status.ok() && renameat(dir, temp.c_str(), dir, name.c_str()) != 0) status = ErrnoStatus(errno, "rename");
   if (!status.ok()) {
     unlinkat(dir, temp.c_str(), 0);
@@ -118,9 +121,10 @@ absl::Status WriteFileAtomic(int dir, const std::string& name, absl::string_view
 }
 
 absl::StatusOr<UniqueFd> MakeDirs(const std::string& path, mode_t mode) {
-  for (size_t slash = path.find('/', 1); ; slash = path.find('/', slash + 1)) {
+  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string part = path.substr(0, slash);
-    if (mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return ErrnoStatus(errno, absl::StrCat("making directory ", part));
+    if (mkdir(part.c_str(), mode) != 0 && errno != EEXIST)
+      return ErrnoStatus(errno, absl::StrCat("making directory ", part));
     if (slash == std::string::npos) break;
   }
   return OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);

@@ -25,7 +25,8 @@ absl::Status WriteAll(int fd, absl::string_view bytes);
 
 enum class Durability { kNone, kSync };  // kSync: fdatasync of file and directory before and after the rename
 // Replaces `name` in `dir` by a temporary file and rename: readers see the old or the new content, never a part.
-absl::Status WriteFileAtomic(int dir, const std::string& name, absl::string_view bytes, mode_t mode, Durability durability);
+absl::Status WriteFileAtomic(int dir, const std::string& name, absl::string_view bytes, mode_t mode,
+                             Durability durability);
 
 // mkdir -p with `mode` for what is new; then opens it O_PATH-less as a directory.
 absl::StatusOr<UniqueFd> MakeDirs(const std::string& path, mode_t mode);

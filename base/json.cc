@@ -11,7 +11,8 @@ namespace berth {
 
 absl::StatusOr<Json> ParseJson(absl::string_view text, size_t max_bytes, int max_depth) {
   if (text.size() > max_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("JSON of ", text.size(), " bytes; at most ", max_bytes, " are accepted"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("JSON of ", text.size(), " bytes; at most ", max_bytes, " are accepted"));
   }
   std::string problem;
   std::vector<std::set<std::string>> keys;

@@ -28,7 +28,8 @@ absl::Status Lane::Submit(std::function<void()> work) {
     if (closing_) return absl::UnavailableError(absl::StrCat("lane ", name_, " is closing"));
     if (queue_.size() >= queue_limit_) {
       ++refused_;
-      return absl::UnavailableError(absl::StrCat("too many ", name_, " operations are waiting (", queue_limit_, "); try again"));
+      return absl::UnavailableError(
+          absl::StrCat("too many ", name_, " operations are waiting (", queue_limit_, "); try again"));
     }
     queue_.push_back(std::move(work));
     if (idle_ < queue_.size() && threads_.size() < max_threads_) threads_.emplace_back([this] { Work(); });

@@ -18,10 +18,11 @@ TEST(Lane, RunsWorkOnSeveralThreadsAndDrainsAtTheEnd) {
     std::promise<void> all_in;
     for (int i = 0; i < 4; ++i) {
       ASSERT_TRUE(lane.Submit([&, open] {
-        if (++waiting == 4) all_in.set_value();
-        open.wait();
-        ++done;
-      }).ok());
+                        if (++waiting == 4) all_in.set_value();
+                        open.wait();
+                        ++done;
+                      })
+                      .ok());
     }
     all_in.get_future().wait();  // four at once: no thread waited for another
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(lane.Submit([&] { ++done; }).ok());
@@ -35,9 +36,10 @@ TEST(Lane, RefusesWhenTheQueueIsFull) {
   std::promise<void> gate;
   std::promise<void> started;
   ASSERT_TRUE(lane.Submit([&] {
-    started.set_value();
-    gate.get_future().wait();
-  }).ok());
+                    started.set_value();
+                    gate.get_future().wait();
+                  })
+                  .ok());
   started.get_future().wait();
   ASSERT_TRUE(lane.Submit([] {}).ok());
   EXPECT_EQ(lane.Submit([] {}).code(), absl::StatusCode::kUnavailable);

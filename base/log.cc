@@ -50,9 +50,7 @@ bool NeedsQuotes(absl::string_view text) {
   return false;
 }
 
-std::string Timestamp() {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone());
-}
+std::string Timestamp() { return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone()); }
 
 class FdSink : public LogSink {
  public:
@@ -76,8 +74,8 @@ class FdSink : public LogSink {
   }
 
   static std::string Json(LogLevel level, absl::string_view message, const std::vector<LogField>& fields) {
-    std::string line = absl::StrCat("{\"time\":\"", Timestamp(), "\",\"level\":\"", LevelName(level),
-                                    "\",\"msg\":", Quote(message));
+    std::string line =
+        absl::StrCat("{\"time\":\"", Timestamp(), "\",\"level\":\"", LevelName(level), "\",\"msg\":", Quote(message));
     for (const LogField& field : fields) absl::StrAppend(&line, ",", Quote(field.key), ":", Quote(field.value));
     line += "}\n";
     return line;

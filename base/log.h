@@ -27,7 +27,8 @@ class LogSink {
   virtual void Write(LogLevel level, absl::string_view message, const std::vector<LogField>& fields) = 0;
 };
 
-// logfmt lines ("time=… level=info msg=\"…\" pod=…") written to `fd` with one write(2) each; lines below `level` are dropped.
+// logfmt lines ("time=… level=info msg=\"…\" pod=…") written to `fd` with one write(2) each; lines below `level` are
+// dropped.
 std::shared_ptr<LogSink> NewTextLogSink(int fd, LogLevel level);
 // The same as JSON objects.
 std::shared_ptr<LogSink> NewJsonLogSink(int fd, LogLevel level);

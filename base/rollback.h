@@ -20,7 +20,9 @@ class Rollback {
   Rollback& operator=(const Rollback&) = delete;
   ~Rollback() { Run(); }
 
-  void Push(absl::string_view what, std::function<absl::Status()> undo) { steps_.push_back({std::string(what), std::move(undo)}); }
+  void Push(absl::string_view what, std::function<absl::Status()> undo) {
+    steps_.push_back({std::string(what), std::move(undo)});
+  }
   void Commit() { steps_.clear(); }
 
   void Run() {

@@ -38,19 +38,19 @@ absl::Status Annotate(const absl::Status& status, const Args&... context) {
 #define BERTH_CONCAT(a, b) BERTH_CONCAT_INNER(a, b)
 
 // RETURN_IF_ERROR(expr[, context parts…]): returns the error, with the parts joined in front of it.
-#define RETURN_IF_ERROR(expr, ...)                                                                         \
-  do {                                                                                                     \
-    const auto& berth_status = (expr);                                                                     \
-    if (!berth_status.ok()) {                                                                              \
+#define RETURN_IF_ERROR(expr, ...)                                                                              \
+  do {                                                                                                          \
+    const auto& berth_status = (expr);                                                                          \
+    if (!berth_status.ok()) {                                                                                   \
       return ::berth::status_internal::Annotate(::berth::status_internal::ToStatus(berth_status) __VA_OPT__(, ) \
-                                                    __VA_ARGS__);                                          \
-    }                                                                                                      \
+                                                    __VA_ARGS__);                                               \
+    }                                                                                                           \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto x, expr[, context parts…])
 #define ASSIGN_OR_RETURN(lhs, expr, ...) \
   BERTH_ASSIGN_OR_RETURN(BERTH_CONCAT(berth_or_, __LINE__), lhs, expr __VA_OPT__(, ) __VA_ARGS__)
-#define BERTH_ASSIGN_OR_RETURN(tmp, lhs, expr, ...)                                                        \
-  auto tmp = (expr);                                                                                       \
-  if (!tmp.ok()) return ::berth::status_internal::Annotate(tmp.status() __VA_OPT__(, ) __VA_ARGS__);       \
+#define BERTH_ASSIGN_OR_RETURN(tmp, lhs, expr, ...)                                                  \
+  auto tmp = (expr);                                                                                 \
+  if (!tmp.ok()) return ::berth::status_internal::Annotate(tmp.status() __VA_OPT__(, ) __VA_ARGS__); \
   lhs = *std::move(tmp)

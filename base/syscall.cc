@@ -48,7 +48,8 @@ int MemfdSealed(const char* name, const void* bytes, unsigned long size) {
     next += wrote;
     left -= static_cast<unsigned long>(wrote);
   }
-  if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+  if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ||
+      lseek(fd, 0, SEEK_SET) < 0) {
     const int error = errno;
     close(fd);
     return -error;

@@ -4,11 +4,11 @@
 #include <linux/sched.h>
 #include <sys/types.h>
 
-
 #include <cstdint>
 
 // Linux calls that glibc 2.36 has no wrapper for, or whose errno we want as a value.
-// Each returns >= 0, or -errno. Abseil-free and async-signal-safe: the shim and the code between clone and exec use them.
+// Each returns >= 0, or -errno. Abseil-free and async-signal-safe: the shim and the code between clone and exec use
+// them.
 
 namespace berth::sys {
 

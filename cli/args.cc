@@ -10,23 +10,27 @@ namespace berth {
 namespace {
 
 absl::StatusOr<const Option*> Find(const std::vector<Option>& options, absl::string_view name) {
-  const auto it = std::find_if(options.begin(), options.end(), [&](const Option& option) { return option.name == name; });
+  const auto it =
+      std::find_if(options.begin(), options.end(), [&](const Option& option) { return option.name == name; });
   if (it == options.end()) return absl::InvalidArgumentError(absl::StrCat("unknown option --", name));
   return &*it;
 }
 
 absl::StatusOr<const Option*> Find(const std::vector<Option>& options, char letter) {
-  const auto it = std::find_if(options.begin(), options.end(), [&](const Option& option) { return option.letter == letter; });
+  const auto it =
+      std::find_if(options.begin(), options.end(), [&](const Option& option) { return option.letter == letter; });
   if (it == options.end()) return absl::InvalidArgumentError(absl::StrCat("unknown option -", std::string(1, letter)));
   return &*it;
 }
 
 }  // namespace
 
-absl::StatusOr<Args> Args::Parse(const std::vector<std::string>& words, const std::vector<Option>& options, size_t stop_at) {
+absl::StatusOr<Args> Args::Parse(const std::vector<std::string>& words, const std::vector<Option>& options,
+                                 size_t stop_at) {
   Args args;
   size_t at = 0;
-  const auto value_of = [&](const Option& option, absl::string_view attached, bool has_attached) -> absl::StatusOr<std::string> {
+  const auto value_of = [&](const Option& option, absl::string_view attached,
+                            bool has_attached) -> absl::StatusOr<std::string> {
     if (has_attached) return std::string(attached);
     if (++at < words.size()) return words[at];
     return absl::InvalidArgumentError(absl::StrCat("option --", option.name, " needs a value: ", option.value));
@@ -43,14 +47,17 @@ absl::StatusOr<Args> Args::Parse(const std::vector<std::string>& words, const st
     }
     if (absl::StartsWith(word, "--")) {
       const size_t equals = word.find('=');
-      ASSIGN_OR_RETURN(const Option* option, Find(options, absl::string_view(word).substr(2, equals == std::string::npos ? equals : equals - 2)));
+      ASSIGN_OR_RETURN(const Option* option, Find(options, absl::string_view(word).substr(
+                                                               2, equals == std::string::npos ? equals : equals - 2)));
       if (option->value.empty()) {
-        if (equals != std::string::npos) return absl::InvalidArgumentError(absl::StrCat("option --", option->name, " takes no value"));
+        if (equals != std::string::npos)
+          return absl::InvalidArgumentError(absl::StrCat("option --", option->name, " takes no value"));
         args.values_[option->name].push_back("true");
         continue;
       }
       const bool attached = equals != std::string::npos;
-      ASSIGN_OR_RETURN(std::string value, value_of(*option, attached ? absl::string_view(word).substr(equals + 1) : "", attached));
+      ASSIGN_OR_RETURN(std::string value,
+                       value_of(*option, attached ? absl::string_view(word).substr(equals + 1) : "", attached));
       args.values_[option->name].push_back(std::move(value));
     } else if (word.size() > 1 && word[0] == '-') {
       // Letters may be joined ("-it"); the first that takes a value takes the rest of the word.

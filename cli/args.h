@@ -21,8 +21,8 @@ struct Option {
 // A command line, sorted out.
 class Args {
  public:
-  // Options stand before or between the operands; "--" ends them. With `stop_at` operands read, the rest are operands whatever
-  // they look like (`berth run IMAGE cmd -x`). INVALID_ARGUMENT names what is wrong.
+  // Options stand before or between the operands; "--" ends them. With `stop_at` operands read, the rest are operands
+  // whatever they look like (`berth run IMAGE cmd -x`). INVALID_ARGUMENT names what is wrong.
   static absl::StatusOr<Args> Parse(const std::vector<std::string>& words, const std::vector<Option>& options,
                                     size_t stop_at = SIZE_MAX);
 

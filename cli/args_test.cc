@@ -23,7 +23,8 @@ TEST(Args, JoinedLettersEndWithTheOneThatTakesAValue) {
 }
 
 TEST(Args, WordsOfTheProgramAreItsOwn) {
-  EXPECT_EQ(Args::Parse({"image", "ls", "-d"}, kOptions, 1)->operands(), (std::vector<std::string>{"image", "ls", "-d"}));
+  EXPECT_EQ(Args::Parse({"image", "ls", "-d"}, kOptions, 1)->operands(),
+            (std::vector<std::string>{"image", "ls", "-d"}));
   EXPECT_EQ(Args::Parse({"--", "-d"}, kOptions)->operands(), std::vector<std::string>{"-d"});
 }
 

@@ -15,11 +15,12 @@ namespace berth {
 struct Context {
   NodeClient& client;
   const Args& args;
-  bool json = false;       // --output json
-  bool terminal = false;   // standard output is one
+  bool json = false;      // --output json
+  bool terminal = false;  // standard output is one
 };
 
-// Exit status of the process: the remote program's where there is one, else 0, 1 (the daemon or command failed), 2 (usage).
+// Exit status of the process: the remote program's where there is one, else 0, 1 (the daemon or command failed), 2
+// (usage).
 using CommandResult = absl::StatusOr<int>;
 
 struct Command {

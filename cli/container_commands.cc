@@ -31,7 +31,8 @@ CommandResult ForEach(Context& context, const std::function<absl::Status(const c
 }
 
 CommandResult Create(Context& context) {
-  ASSIGN_OR_RETURN(const std::string id, CreateFromArgs(context.client, context.args, context.args.operands(), context.terminal));
+  ASSIGN_OR_RETURN(const std::string id,
+                   CreateFromArgs(context.client, context.args, context.args.operands(), context.terminal));
   printf("%s\n", id.c_str());
   return 0;
 }
@@ -45,7 +46,8 @@ CommandResult Stop(Context& context) {
   if (context.args.Has("time") && (!absl::SimpleAtoi(context.args.Get("time"), &grace) || grace < 0)) {
     return absl::InvalidArgumentError(absl::StrCat("--time \"", context.args.Get("time"), "\": want seconds"));
   }
-  return ForEach(context, [&](const cri::Container& container) { return StopById(context.client, container.id(), grace); });
+  return ForEach(context,
+                 [&](const cri::Container& container) { return StopById(context.client, container.id(), grace); });
 }
 
 CommandResult Remove(Context& context) {
@@ -65,7 +67,8 @@ std::string StateText(const cri::ContainerStatus& status) {
     case cri::CONTAINER_RUNNING:
       return absl::StrCat("Up since ", HumanAge(absl::FromUnixNanos(status.started_at()), now));
     case cri::CONTAINER_EXITED:
-      return absl::StrCat("Exited (", status.exit_code(), ") ", HumanAge(absl::FromUnixNanos(status.finished_at()), now));
+      return absl::StrCat("Exited (", status.exit_code(), ") ",
+                          HumanAge(absl::FromUnixNanos(status.finished_at()), now));
     case cri::CONTAINER_CREATED:
       return "Created";
     default:
@@ -76,7 +79,8 @@ std::string StateText(const cri::ContainerStatus& status) {
 CommandResult List(Context& context) {
   cri::ListContainersRequest request;
   if (!context.args.Has("all")) request.mutable_filter()->mutable_state()->set_state(cri::CONTAINER_RUNNING);
-  ASSIGN_OR_RETURN(const auto response, CallRuntime<cri::ListContainersResponse>(context.client, "ListContainers", request));
+  ASSIGN_OR_RETURN(const auto response,
+                   CallRuntime<cri::ListContainersResponse>(context.client, "ListContainers", request));
   if (context.json) {
     printf("%s", FormatJson(response).c_str());
     return 0;
@@ -103,9 +107,12 @@ CommandResult Logs(Context& context) {
   ASSIGN_OR_RETURN(const cri::Container container, FindContainer(context.client, context.args.operands()[0]));
   int64_t tail = -1;
   if (context.args.Has("tail") && (!absl::SimpleAtoi(context.args.Get("tail"), &tail) || tail < 0)) {
-    return absl::InvalidArgumentError(absl::StrCat("--tail \"", context.args.Get("tail"), "\": want a number of lines"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--tail \"", context.args.Get("tail"), "\": want a number of lines"));
   }
-  RETURN_IF_ERROR(PrintLogs(context.client, container.id(), context.args.Has("follow"), context.args.Has("timestamps"), tail).status());
+  RETURN_IF_ERROR(
+      PrintLogs(context.client, container.id(), context.args.Has("follow"), context.args.Has("timestamps"), tail)
+          .status());
   return 0;
 }
 
@@ -114,7 +121,8 @@ CommandResult Inspect(Context& context) {
   cri::ContainerStatusRequest request;
   request.set_container_id(container.id());
   request.set_verbose(true);
-  ASSIGN_OR_RETURN(const auto response, CallRuntime<cri::ContainerStatusResponse>(context.client, "ContainerStatus", request));
+  ASSIGN_OR_RETURN(const auto response,
+                   CallRuntime<cri::ContainerStatusResponse>(context.client, "ContainerStatus", request));
   std::string json = FormatJson(response.status());
   const auto info = response.info().find("info");
   if (info != response.info().end()) {
@@ -141,14 +149,17 @@ std::vector<Command> ContainerCommands() {
                                     {"timestamps", 't', "", "with times"},
                                     {"tail", 'n', "LINES", "only the last lines"}};
   std::vector<Command> commands;
-  Add(&commands, {"container create", "IMAGE [COMMAND [ARG...]]", "Make a container without starting it", CreateOptions(), 1,
-                  SIZE_MAX, 1, Create}, "create");
+  Add(&commands,
+      {"container create", "IMAGE [COMMAND [ARG...]]", "Make a container without starting it", CreateOptions(), 1,
+       SIZE_MAX, 1, Create},
+      "create");
   Add(&commands, {"container start", "CONTAINER...", "Start containers", {}, 1, SIZE_MAX, SIZE_MAX, Start}, "start");
   Add(&commands, {"container stop", "CONTAINER...", "Stop containers", stop, 1, SIZE_MAX, SIZE_MAX, Stop}, "stop");
   Add(&commands, {"container rm", "CONTAINER...", "Remove containers", remove, 1, SIZE_MAX, SIZE_MAX, Remove}, "rm");
   Add(&commands, {"container ls", "", "List containers", list, 0, 0, SIZE_MAX, List}, "ps");
   Add(&commands, {"container logs", "CONTAINER", "Show a container's log", logs, 1, 1, SIZE_MAX, Logs}, "logs");
-  Add(&commands, {"container inspect", "CONTAINER", "Show everything about a container", {}, 1, 1, SIZE_MAX, Inspect}, "inspect");
+  Add(&commands, {"container inspect", "CONTAINER", "Show everything about a container", {}, 1, 1, SIZE_MAX, Inspect},
+      "inspect");
   return commands;
 }
 

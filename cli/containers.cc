@@ -31,7 +31,8 @@ constexpr absl::Duration kPollLog = absl::Milliseconds(50);
 
 // The one item that `name` means among all: exact id, exact name, or unique id prefix.
 template <typename Item>
-absl::StatusOr<Item> Choose(const google::protobuf::RepeatedPtrField<Item>& items, const std::string& name, const char* what) {
+absl::StatusOr<Item> Choose(const google::protobuf::RepeatedPtrField<Item>& items, const std::string& name,
+                            const char* what) {
   std::vector<const Item*> found;
   for (const Item& item : items) {
     if (item.id() == name) return item;
@@ -48,7 +49,8 @@ absl::StatusOr<Item> Choose(const google::protobuf::RepeatedPtrField<Item>& item
 absl::Status CheckName(const std::string& name) {
   bool good = !name.empty() && name.size() <= 63;
   for (const char c : name) {
-    good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.');
+    good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                    c == '_' || c == '.');
   }
   if (good && name[0] != '-' && name[0] != '.') return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("name \"", name, "\": letters, digits, '-', '_' and '.', at most 63"));
@@ -57,9 +59,10 @@ absl::Status CheckName(const std::string& name) {
 // Fills a kubelet-like default security context: what Docker gives a container by itself.
 void SetDefaultSecurity(cri::LinuxContainerSecurityContext* security) {
   security->mutable_seccomp()->set_profile_type(cri::SecurityProfile::RuntimeDefault);
-  for (const char* path : {"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                           "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware",
-                           "/sys/devices/virtual/powercap", "/sys/devices/system/cpu/cpu0/thermal_throttle"}) {
+  for (const char* path :
+       {"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+        "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware",
+        "/sys/devices/virtual/powercap", "/sys/devices/system/cpu/cpu0/thermal_throttle"}) {
     security->add_masked_paths(path);
   }
   for (const char* path : {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}) {
@@ -98,7 +101,8 @@ absl::Status FillEnvironment(const Args& options, cri::ContainerConfig* config) 
 }
 
 absl::StatusOr<cri::PodSandboxConfig> PodConfig(NodeClient& client, const Args& options, const std::string& name) {
-  ASSIGN_OR_RETURN(const auto info, CallAdmin<berth::v1::NodeInfoResponse>(client, "NodeInfo", berth::v1::NodeInfoRequest()));
+  ASSIGN_OR_RETURN(const auto info,
+                   CallAdmin<berth::v1::NodeInfoResponse>(client, "NodeInfo", berth::v1::NodeInfoRequest()));
   cri::PodSandboxConfig pod;
   const std::string uid = RandomHex(8);
   pod.mutable_metadata()->set_name(name);
@@ -122,7 +126,8 @@ absl::StatusOr<cri::PodSandboxConfig> PodConfig(NodeClient& client, const Args& 
   return pod;
 }
 
-absl::StatusOr<cri::ContainerConfig> ContainerConfig(const Args& options, const std::string& name, const cri::PodSandboxConfig& pod,
+absl::StatusOr<cri::ContainerConfig> ContainerConfig(const Args& options, const std::string& name,
+                                                     const cri::PodSandboxConfig& pod,
                                                      const std::vector<std::string>& arguments) {
   cri::ContainerConfig config;
   config.mutable_metadata()->set_name(name);
@@ -173,12 +178,14 @@ absl::Status RemoveLogDirectory(const std::string& log_path) {
 }  // namespace
 
 absl::StatusOr<cri::Container> FindContainer(NodeClient& client, const std::string& name) {
-  ASSIGN_OR_RETURN(const auto all, CallRuntime<cri::ListContainersResponse>(client, "ListContainers", cri::ListContainersRequest()));
+  ASSIGN_OR_RETURN(const auto all,
+                   CallRuntime<cri::ListContainersResponse>(client, "ListContainers", cri::ListContainersRequest()));
   return Choose(all.containers(), name, "container");
 }
 
 absl::StatusOr<cri::PodSandbox> FindPod(NodeClient& client, const std::string& name) {
-  ASSIGN_OR_RETURN(const auto all, CallRuntime<cri::ListPodSandboxResponse>(client, "ListPodSandbox", cri::ListPodSandboxRequest()));
+  ASSIGN_OR_RETURN(const auto all,
+                   CallRuntime<cri::ListPodSandboxResponse>(client, "ListPodSandbox", cri::ListPodSandboxRequest()));
   return Choose(all.items(), name, "pod");
 }
 
@@ -205,13 +212,15 @@ const std::vector<Option>& CreateOptions() {
   return options;
 }
 
-absl::StatusOr<std::string> CreateFromArgs(NodeClient& client, const Args& options, const std::vector<std::string>& arguments,
-                                           bool terminal) {
+absl::StatusOr<std::string> CreateFromArgs(NodeClient& client, const Args& options,
+                                           const std::vector<std::string>& arguments, bool terminal) {
   const std::string& image = arguments[0];
   const std::string base = image.substr(image.rfind('/') + 1);
-  const std::string name = options.Get("name", absl::StrCat(base.substr(0, base.find_first_of(":@")), "-", RandomHex(3)));
+  const std::string name =
+      options.Get("name", absl::StrCat(base.substr(0, base.find_first_of(":@")), "-", RandomHex(3)));
   RETURN_IF_ERROR(CheckName(name));
-  if (FindContainer(client, name).ok()) return absl::AlreadyExistsError(absl::StrCat("a container is already named ", name));
+  if (FindContainer(client, name).ok())
+    return absl::AlreadyExistsError(absl::StrCat("a container is already named ", name));
   cri::CreateContainerRequest create;
   ASSIGN_OR_RETURN(*create.mutable_sandbox_config(), PodConfig(client, options, name));
   ASSIGN_OR_RETURN(*create.mutable_config(), ContainerConfig(options, name, create.sandbox_config(), arguments));
@@ -237,7 +246,8 @@ absl::Status StopById(NodeClient& client, const std::string& id, int64_t grace_s
   cri::StopContainerRequest request;
   request.set_container_id(id);
   request.set_timeout(grace_seconds);
-  return CallRuntime<cri::StopContainerResponse>(client, "StopContainer", request, absl::Seconds(grace_seconds) + absl::Minutes(2))
+  return CallRuntime<cri::StopContainerResponse>(client, "StopContainer", request,
+                                                 absl::Seconds(grace_seconds) + absl::Minutes(2))
       .status();
 }
 
@@ -253,12 +263,14 @@ absl::Status RemoveOne(NodeClient& client, const cri::Container& container) {
 
 absl::StatusOr<int> PrintLogs(NodeClient& client, const std::string& id, bool follow, bool timestamps, int64_t tail) {
   ASSIGN_OR_RETURN(cri::ContainerStatus status, StatusOf(client, id));
-  if (status.log_path().empty()) return absl::FailedPreconditionError(absl::StrCat("container ", ShortId(id), " keeps no log"));
+  if (status.log_path().empty())
+    return absl::FailedPreconditionError(absl::StrCat("container ", ShortId(id), " keeps no log"));
   LogReader reader(status.log_path());
   std::deque<std::string> held;  // with --tail: the last lines of what is there at the start
   if (tail >= 0) {
     const absl::Status drained = reader.Drain([&](const LogLine& line) {
-      held.push_back(absl::StrCat(line.time, line.error_stream ? " stderr " : " stdout ", line.partial ? "P " : "F ", line.text));
+      held.push_back(
+          absl::StrCat(line.time, line.error_stream ? " stderr " : " stdout ", line.partial ? "P " : "F ", line.text));
       if (held.size() > static_cast<size_t>(tail)) held.pop_front();
     });
     if (!drained.ok() && !absl::IsNotFound(drained)) return drained;

@@ -18,8 +18,8 @@ namespace berth {
 
 namespace cri = ::runtime::v1;
 
-absl::StatusOr<std::string> PullImage(NodeClient& client, const std::string& reference, const cri::AuthConfig& auth, FILE* out,
-                                      bool terminal) {
+absl::StatusOr<std::string> PullImage(NodeClient& client, const std::string& reference, const cri::AuthConfig& auth,
+                                      FILE* out, bool terminal) {
   berth::v1::PullImageRequest request;
   request.set_reference(reference);
   *request.mutable_auth() = auth;
@@ -74,7 +74,8 @@ std::vector<std::vector<std::string>> ImageRows(const cri::Image& image) {
 
 CommandResult List(Context& context) {
   cri::ListImagesRequest request;
-  if (!context.args.operands().empty()) request.mutable_filter()->mutable_image()->set_image(context.args.operands()[0]);
+  if (!context.args.operands().empty())
+    request.mutable_filter()->mutable_image()->set_image(context.args.operands()[0]);
   ASSIGN_OR_RETURN(const auto response, CallImages<cri::ListImagesResponse>(context.client, "ListImages", request));
   if (context.json) {
     printf("%s", FormatJson(response).c_str());
@@ -121,7 +122,8 @@ CommandResult Remove(Context& context) {
 CommandResult Inspect(Context& context) {
   berth::v1::InspectImageRequest request;
   request.set_reference(context.args.operands()[0]);
-  ASSIGN_OR_RETURN(const auto response, CallAdmin<berth::v1::InspectImageResponse>(context.client, "InspectImage", request));
+  ASSIGN_OR_RETURN(const auto response,
+                   CallAdmin<berth::v1::InspectImageResponse>(context.client, "InspectImage", request));
   // The config is JSON of its own: it is shown as such, not as a string within a string.
   berth::v1::InspectImageResponse shown = response;
   shown.clear_config_json();
@@ -168,7 +170,8 @@ std::vector<Command> ImageCommands() {
       {"image pull", "IMAGE", pull.help, {creds}, 1, 1, SIZE_MAX, Pull},
       {"image ls", "[NAME]", "List images", list_options, 0, 1, SIZE_MAX, List},
       {"images", "[NAME]", "List images", list_options, 0, 1, SIZE_MAX, List},
-      {"image rm", "IMAGE...", "Remove a tag, or an image with its last tag", remove_options, 1, SIZE_MAX, SIZE_MAX, Remove},
+      {"image rm", "IMAGE...", "Remove a tag, or an image with its last tag", remove_options, 1, SIZE_MAX, SIZE_MAX,
+       Remove},
       {"rmi", "IMAGE...", "Remove a tag, or an image with its last tag", remove_options, 1, SIZE_MAX, SIZE_MAX, Remove},
       {"image inspect", "IMAGE", "Show what an image holds", {}, 1, 1, SIZE_MAX, Inspect},
       {"image import", "FILE|-", "Import an OCI layout or docker-archive tar", import_options, 1, 1, SIZE_MAX, Import},

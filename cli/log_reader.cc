@@ -31,7 +31,8 @@ absl::Status LogReader::OpenIfReplaced(bool* replaced) {
   struct stat named;
   if (stat(path_.c_str(), &named) != 0) return ErrnoStatus(errno, path_);
   struct stat opened;
-  if (file_.valid() && fstat(file_.get(), &opened) == 0 && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
+  if (file_.valid() && fstat(file_.get(), &opened) == 0 && opened.st_ino == named.st_ino &&
+      opened.st_dev == named.st_dev) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(file_, OpenAt(AT_FDCWD, path_, O_RDONLY | O_NONBLOCK));

@@ -27,7 +27,9 @@ std::vector<Command> AllCommands() {
 }
 
 void PrintHelp(FILE* out, const std::vector<Command>& commands) {
-  fprintf(out, "berth: containers on this node\n\nUsage: berth [--socket PATH] [--output table|json] COMMAND\n\nCommands:\n");
+  fprintf(
+      out,
+      "berth: containers on this node\n\nUsage: berth [--socket PATH] [--output table|json] COMMAND\n\nCommands:\n");
   for (const Command& command : commands) fprintf(out, "  %-18s %s\n", command.name.c_str(), command.help.c_str());
   fprintf(out, "\n'berth COMMAND --help' tells a command's options.\n");
 }
@@ -38,8 +40,8 @@ void PrintCommandHelp(FILE* out, const Command& command) {
   if (!command.options.empty()) fprintf(out, "\nOptions:\n");
   for (const Option& option : command.options) {
     const std::string letter = option.letter == 0 ? "    " : absl::StrCat("-", std::string(1, option.letter), ", ");
-    fprintf(out, "  %s--%-28s %s\n", letter.c_str(), absl::StrCat(option.name, option.value.empty() ? "" : " ", option.value).c_str(),
-            option.help.c_str());
+    fprintf(out, "  %s--%-28s %s\n", letter.c_str(),
+            absl::StrCat(option.name, option.value.empty() ? "" : " ", option.value).c_str(), option.help.c_str());
   }
 }
 
@@ -70,7 +72,8 @@ absl::Status TakeGlobals(std::vector<std::string>* words, size_t limit, Globals*
       ++i;
       continue;
     }
-    if (equals == std::string::npos && i + 1 >= words->size()) return absl::InvalidArgumentError(absl::StrCat(name, " needs a value"));
+    if (equals == std::string::npos && i + 1 >= words->size())
+      return absl::InvalidArgumentError(absl::StrCat(name, " needs a value"));
     const std::string value = equals == std::string::npos ? (*words)[i + 1] : word.substr(equals + 1);
     if (name == "--socket") {
       globals->socket = value;
@@ -79,7 +82,8 @@ absl::Status TakeGlobals(std::vector<std::string>* words, size_t limit, Globals*
     } else {
       return absl::InvalidArgumentError(absl::StrCat(name, " \"", value, "\": want table or json"));
     }
-    words->erase(words->begin() + static_cast<long>(i), words->begin() + static_cast<long>(i + (equals == std::string::npos ? 2 : 1)));
+    words->erase(words->begin() + static_cast<long>(i),
+                 words->begin() + static_cast<long>(i + (equals == std::string::npos ? 2 : 1)));
   }
   return absl::OkStatus();
 }
@@ -103,7 +107,8 @@ int RunCommand(const Command& command, std::vector<std::string> words, Globals g
   const absl::StatusOr<Args> args = Args::Parse(words, command.options, command.stop_at);
   if (!args.ok()) return UsageError(args.status(), command.name);
   if (args->operands().size() < command.min_operands || args->operands().size() > command.max_operands) {
-    return UsageError(absl::InvalidArgumentError(absl::StrCat("want: berth ", command.name, " ", command.operands)), command.name);
+    return UsageError(absl::InvalidArgumentError(absl::StrCat("want: berth ", command.name, " ", command.operands)),
+                      command.name);
   }
   const std::unique_ptr<NodeClient> client = NodeClient::Connect(globals.socket);
   Context context = {*client, *args, globals.json, isatty(STDOUT_FILENO) != 0};
@@ -122,7 +127,9 @@ int Main(int argc, char** argv) {
   size_t leading = 0;
   while (leading < words.size() && absl::StartsWith(words[leading], "-")) {
     leading += words[leading].find('=') == std::string::npos && words[leading] != "--help" && words[leading] != "-h" &&
-                       words[leading] != "--version" ? 2 : 1;
+                       words[leading] != "--version"
+                   ? 2
+                   : 1;
   }
   const absl::Status taken = TakeGlobals(&words, leading, &globals);
   if (!taken.ok()) return UsageError(taken, "");
@@ -136,7 +143,9 @@ int Main(int argc, char** argv) {
   }
   const Command* command = Match(commands, words);
   if (command == nullptr) {
-    return UsageError(absl::InvalidArgumentError(absl::StrCat("unknown command \"", words[0], words.size() > 1 ? " " + words[1] : "", "\"")), "");
+    return UsageError(absl::InvalidArgumentError(
+                          absl::StrCat("unknown command \"", words[0], words.size() > 1 ? " " + words[1] : "", "\"")),
+                      "");
   }
   const size_t parts = static_cast<size_t>(std::count(command->name.begin(), command->name.end(), ' ')) + 1;
   words.erase(words.begin(), words.begin() + static_cast<long>(parts));

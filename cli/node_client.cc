@@ -26,8 +26,8 @@ class GrpcNodeClient : public NodeClient {
     channel_ = grpc::CreateCustomChannel("unix:" + socket_, grpc::InsecureChannelCredentials(), arguments);
   }
 
-  absl::Status Call(const char* method, const google::protobuf::MessageLite& request, google::protobuf::MessageLite* response,
-                    absl::Duration timeout) override {
+  absl::Status Call(const char* method, const google::protobuf::MessageLite& request,
+                    google::protobuf::MessageLite* response, absl::Duration timeout) override {
     grpc::ClientContext context;
     if (timeout != absl::InfiniteDuration()) {
       context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
@@ -90,6 +90,8 @@ class GrpcNodeClient : public NodeClient {
 
 }  // namespace
 
-std::unique_ptr<NodeClient> NodeClient::Connect(const std::string& socket) { return std::make_unique<GrpcNodeClient>(socket); }
+std::unique_ptr<NodeClient> NodeClient::Connect(const std::string& socket) {
+  return std::make_unique<GrpcNodeClient>(socket);
+}
 
 }  // namespace berth

@@ -18,8 +18,8 @@ class NodeClient {
   static std::unique_ptr<NodeClient> Connect(const std::string& socket);
   virtual ~NodeClient() = default;
 
-  // `method` is the full name, "/runtime.v1.RuntimeService/Version". Errors are the daemon's; UNAVAILABLE says that nobody
-  // listens on the socket.
+  // `method` is the full name, "/runtime.v1.RuntimeService/Version". Errors are the daemon's; UNAVAILABLE says that
+  // nobody listens on the socket.
   virtual absl::Status Call(const char* method, const google::protobuf::MessageLite& request,
                             google::protobuf::MessageLite* response, absl::Duration timeout) = 0;
 
@@ -40,18 +40,21 @@ absl::StatusOr<Response> CallService(NodeClient& client, const std::string& serv
 }
 
 template <typename Response>
-absl::StatusOr<Response> CallRuntime(NodeClient& client, const char* method, const google::protobuf::MessageLite& request,
+absl::StatusOr<Response> CallRuntime(NodeClient& client, const char* method,
+                                     const google::protobuf::MessageLite& request,
                                      absl::Duration timeout = absl::Minutes(4)) {
   return CallService<Response>(client, "/runtime.v1.RuntimeService/", method, request, timeout);
 }
 
 template <typename Response>
-absl::StatusOr<Response> CallImages(NodeClient& client, const char* method, const google::protobuf::MessageLite& request) {
+absl::StatusOr<Response> CallImages(NodeClient& client, const char* method,
+                                    const google::protobuf::MessageLite& request) {
   return CallService<Response>(client, "/runtime.v1.ImageService/", method, request, absl::Minutes(2));
 }
 
 template <typename Response>
-absl::StatusOr<Response> CallAdmin(NodeClient& client, const char* method, const google::protobuf::MessageLite& request) {
+absl::StatusOr<Response> CallAdmin(NodeClient& client, const char* method,
+                                   const google::protobuf::MessageLite& request) {
   return CallService<Response>(client, "/berth.v1.Admin/", method, request, absl::Minutes(2));
 }
 

@@ -14,7 +14,8 @@ namespace {
 namespace cri = ::runtime::v1;
 
 CommandResult Version(Context& context) {
-  ASSIGN_OR_RETURN(const auto response, CallRuntime<cri::VersionResponse>(context.client, "Version", cri::VersionRequest(), absl::Seconds(10)));
+  ASSIGN_OR_RETURN(const auto response, CallRuntime<cri::VersionResponse>(context.client, "Version",
+                                                                          cri::VersionRequest(), absl::Seconds(10)));
   if (context.json) {
     printf("%s", FormatJson(response).c_str());
     return 0;
@@ -26,7 +27,8 @@ CommandResult Version(Context& context) {
 }
 
 CommandResult Info(Context& context) {
-  ASSIGN_OR_RETURN(const auto info, CallAdmin<berth::v1::NodeInfoResponse>(context.client, "NodeInfo", berth::v1::NodeInfoRequest()));
+  ASSIGN_OR_RETURN(const auto info,
+                   CallAdmin<berth::v1::NodeInfoResponse>(context.client, "NodeInfo", berth::v1::NodeInfoRequest()));
   if (context.json) {
     printf("%s", FormatJson(info).c_str());
     return 0;
@@ -40,7 +42,8 @@ CommandResult Info(Context& context) {
   printf("Root:         %s\n", info.root_dir().c_str());
   printf("State:        %s\n", info.state_dir().c_str());
   printf("Socket:       %s\n", info.socket().c_str());
-  printf("Config files: %s\n", info.config_files().empty() ? "none (defaults)" : absl::StrJoin(info.config_files(), ", ").c_str());
+  printf("Config files: %s\n",
+         info.config_files().empty() ? "none (defaults)" : absl::StrJoin(info.config_files(), ", ").c_str());
   printf("Features:     %s\n", absl::StrJoin(info.features(), ", ").c_str());
   printf("Pods:         %u (%u ready)\n", counts.pods(), counts.pods_ready());
   printf("Containers:   %u (%u running)\n", counts.containers(), counts.containers_running());

@@ -12,8 +12,8 @@ namespace berth {
 namespace {
 
 CommandResult List(Context& context) {
-  ASSIGN_OR_RETURN(const auto response,
-                   CallRuntime<cri::ListPodSandboxResponse>(context.client, "ListPodSandbox", cri::ListPodSandboxRequest()));
+  ASSIGN_OR_RETURN(const auto response, CallRuntime<cri::ListPodSandboxResponse>(context.client, "ListPodSandbox",
+                                                                                 cri::ListPodSandboxRequest()));
   if (context.json) {
     printf("%s", FormatJson(response).c_str());
     return 0;
@@ -34,7 +34,8 @@ CommandResult Remove(Context& context) {
     const auto remove = [&]() -> absl::Status {
       ASSIGN_OR_RETURN(const cri::PodSandbox pod, FindPod(context.client, name));
       if (pod.state() == cri::SANDBOX_READY && !context.args.Has("force")) {
-        return absl::FailedPreconditionError(absl::StrCat("pod ", name, " is ready; use --force to stop and remove it"));
+        return absl::FailedPreconditionError(
+            absl::StrCat("pod ", name, " is ready; use --force to stop and remove it"));
       }
       cri::RemovePodSandboxRequest request;
       request.set_pod_sandbox_id(pod.id());

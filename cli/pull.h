@@ -10,7 +10,7 @@
 namespace berth {
 
 // Pulls and shows the progress on `out`. Returns the image's id.
-absl::StatusOr<std::string> PullImage(NodeClient& client, const std::string& reference, const ::runtime::v1::AuthConfig& auth,
-                                      FILE* out, bool terminal);
+absl::StatusOr<std::string> PullImage(NodeClient& client, const std::string& reference,
+                                      const ::runtime::v1::AuthConfig& auth, FILE* out, bool terminal);
 
 }  // namespace berth

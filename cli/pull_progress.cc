@@ -61,7 +61,8 @@ void PullProgressView::Show(const berth::v1::PullProgress& event) {
       break;
     case berth::v1::PullProgress::kFinished:
       absl::FPrintF(out_, "Digest: %s\n", event.finished().digest());
-      absl::FPrintF(out_, "Status: %s\n", event.finished().already_present() ? "Image is up to date" : "Downloaded newer image");
+      absl::FPrintF(out_, "Status: %s\n",
+                    event.finished().already_present() ? "Image is up to date" : "Downloaded newer image");
       break;
     default:
       break;

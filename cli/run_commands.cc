@@ -55,7 +55,8 @@ class StopOnSignal {
 };
 
 CommandResult Run(Context& context) {
-  ASSIGN_OR_RETURN(const std::string id, CreateFromArgs(context.client, context.args, context.args.operands(), context.terminal));
+  ASSIGN_OR_RETURN(const std::string id,
+                   CreateFromArgs(context.client, context.args, context.args.operands(), context.terminal));
   const bool remove = context.args.Has("rm");
   const auto clean_up = [&]() -> absl::Status {
     if (!remove) return absl::OkStatus();
@@ -91,7 +92,8 @@ CommandResult Exec(Context& context) {
   }
   request.set_timeout(timeout);
   const absl::Duration deadline = timeout == 0 ? absl::InfiniteDuration() : absl::Seconds(timeout) + absl::Minutes(1);
-  ASSIGN_OR_RETURN(const auto response, CallRuntime<cri::ExecSyncResponse>(context.client, "ExecSync", request, deadline));
+  ASSIGN_OR_RETURN(const auto response,
+                   CallRuntime<cri::ExecSyncResponse>(context.client, "ExecSync", request, deadline));
   fwrite(response.stdout().data(), 1, response.stdout().size(), stdout);
   fwrite(response.stderr().data(), 1, response.stderr().size(), stderr);
   return response.exit_code();
@@ -106,7 +108,8 @@ std::vector<Command> RunCommands() {
   const std::vector<Option> exec = {{"timeout", 0, "SECONDS", "kill the command after this time"}};
   return {
       {"run", "IMAGE [COMMAND [ARG...]]", "Run a program in a new container", run, 1, SIZE_MAX, 1, Run},
-      {"exec", "CONTAINER COMMAND [ARG...]", "Run a command in a container and show its output", exec, 2, SIZE_MAX, 1, Exec},
+      {"exec", "CONTAINER COMMAND [ARG...]", "Run a command in a container and show its output", exec, 2, SIZE_MAX, 1,
+       Exec},
   };
 }
 

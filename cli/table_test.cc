@@ -7,7 +7,8 @@ namespace berth {
 namespace {
 
 TEST(Table, PadsColumnsToTheirWidestCell) {
-  EXPECT_EQ(FormatTable({"A", "LONG"}, {{"wide cell", "x"}, {"y", "z"}}), "A          LONG\nwide cell  x\ny          z\n");
+  EXPECT_EQ(FormatTable({"A", "LONG"}, {{"wide cell", "x"}, {"y", "z"}}),
+            "A          LONG\nwide cell  x\ny          z\n");
 }
 
 TEST(Table, JsonKeepsProtoNames) {

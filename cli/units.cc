@@ -21,7 +21,8 @@ constexpr int64_t kCpuPeriodUs = 100000;
 absl::StatusOr<int32_t> ParsePortNumber(absl::string_view text, absl::string_view whole) {
   int32_t port = 0;
   if (!absl::SimpleAtoi(text, &port) || port < 1 || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat("port \"", whole, "\": \"", text, "\" is not a port from 1 to 65535"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("port \"", whole, "\": \"", text, "\" is not a port from 1 to 65535"));
   }
   return port;
 }
@@ -123,7 +124,9 @@ std::string HumanBytes(uint64_t bytes) {
 
 std::string HumanAge(absl::Time then, absl::Time now) {
   const int64_t seconds = std::max<int64_t>(0, absl::ToInt64Seconds(now - then));
-  const auto say = [](int64_t count, const char* unit) { return absl::StrCat(count, " ", unit, count == 1 ? "" : "s", " ago"); };
+  const auto say = [](int64_t count, const char* unit) {
+    return absl::StrCat(count, " ", unit, count == 1 ? "" : "s", " ago");
+  };
   if (seconds < 60) return say(seconds, "second");
   if (seconds < 3600) return say(seconds / 60, "minute");
   if (seconds < 86400) return say(seconds / 3600, "hour");

@@ -19,8 +19,8 @@ absl::StatusOr<::runtime::v1::PortMapping> ParsePort(absl::string_view text);
 // "/host:/container[:ro|rw]"
 absl::StatusOr<::runtime::v1::Mount> ParseVolume(absl::string_view text);
 
-std::string HumanBytes(uint64_t bytes);           // "4.2MB", powers of 1000 as Docker prints sizes
+std::string HumanBytes(uint64_t bytes);                 // "4.2MB", powers of 1000 as Docker prints sizes
 std::string HumanAge(absl::Time then, absl::Time now);  // "3 minutes ago"
-std::string ShortId(absl::string_view id);        // the first 12 hex digits, "sha256:" left out
+std::string ShortId(absl::string_view id);              // the first 12 hex digits, "sha256:" left out
 
 }  // namespace berth

@@ -31,21 +31,21 @@ struct ImageConfig {
 };
 
 struct ImageLayer {
-  std::string digest;   // of the compressed blob, "sha256:<hex>"; empty for an image imported without one
-  std::string diff_id;  // of the uncompressed tar
+  std::string digest;       // of the compressed blob, "sha256:<hex>"; empty for an image imported without one
+  std::string diff_id;      // of the uncompressed tar
   uint64_t size_bytes = 0;  // bytes the unpacked layer holds on disk
 };
 
 // One local image. Immutable; shared with readers.
 struct Image {
-  std::string id;  // digest of the config, "sha256:<hex>" (CRI Image.id)
+  std::string id;                         // digest of the config, "sha256:<hex>" (CRI Image.id)
   std::vector<std::string> repo_tags;     // "docker.io/library/busybox:latest"
   std::vector<std::string> repo_digests;  // "docker.io/library/busybox@sha256:<hex>"
   std::string manifest_digest;            // the platform manifest, not the index
   uint64_t size_bytes = 0;                // what removing the image can free at most
   bool pinned = false;
   ImageConfig config;
-  std::string config_json;  // verbatim bytes whose digest is `id`
+  std::string config_json;         // verbatim bytes whose digest is `id`
   std::vector<ImageLayer> layers;  // bottom first
 };
 
@@ -102,12 +102,12 @@ struct FsUsage {
 };
 
 struct ImageServiceOptions {
-  std::string root;        // <root>/images is ours: content, layers, catalog.db; created 0700
-  std::string certs_dir;   // certs.d/<host>/hosts.toml; may be missing
+  std::string root;       // <root>/images is ours: content, layers, catalog.db; created 0700
+  std::string certs_dir;  // certs.d/<host>/hosts.toml; may be missing
   int max_parallel_layers = 3;
   int pull_retries = 3;
   uint64_t max_layer_bytes = uint64_t{64} << 30;  // refuses an unpacked layer beyond this
-  bool keep_blobs = false;  // keep compressed layer blobs after unpacking
+  bool keep_blobs = false;                        // keep compressed layer blobs after unpacking
 };
 
 // Observations for metrics; implemented by metrics/, so that imagesvc has no prometheus type.
@@ -123,16 +123,17 @@ class ImageMetrics {
 class ImageService {
  public:
   // Opens or creates the store under options.root and repairs what a crash left (temp files, rows without layers).
-  static absl::StatusOr<std::unique_ptr<ImageService>> Open(ImageServiceOptions options, Log log, ImageMetrics* metrics);
+  static absl::StatusOr<std::unique_ptr<ImageService>> Open(ImageServiceOptions options, Log log,
+                                                            ImageMetrics* metrics);
   virtual ~ImageService() = default;
 
-  // Blocks until the image is local. Concurrent pulls share blobs and layers. Cancelling `call` detaches this caller only.
-  // Errors: INVALID_ARGUMENT (reference), NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (registry),
+  // Blocks until the image is local. Concurrent pulls share blobs and layers. Cancelling `call` detaches this caller
+  // only. Errors: INVALID_ARGUMENT (reference), NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (registry),
   // DATA_LOSS (digest mismatch), RESOURCE_EXHAUSTED (disk, limits), DEADLINE_EXCEEDED, CANCELLED.
   virtual absl::StatusOr<PullResult> Pull(const PullRequest& request, Call& call, PullObserver* observer) = 0;
 
-  // Imports an OCI layout or docker-archive tar read from `fd`; names from the archive unless `reference` is given. Returns
-  // the names under which its images can be found.
+  // Imports an OCI layout or docker-archive tar read from `fd`; names from the archive unless `reference` is given.
+  // Returns the names under which its images can be found.
   virtual absl::StatusOr<std::vector<std::string>> Import(int fd, absl::string_view reference, Call& call) = 0;
 
   virtual std::vector<std::shared_ptr<const Image>> List() const = 0;
@@ -151,8 +152,8 @@ class ImageService {
 
   virtual FsUsage Usage() const = 0;
 
-  // A writable root for `owner` (a container id) over the image's layers: leases the layers durably, then makes the upper
-  // and work directories. The same owner again gets the same recipe. NOT_FOUND when the image is not local.
+  // A writable root for `owner` (a container id) over the image's layers: leases the layers durably, then makes the
+  // upper and work directories. The same owner again gets the same recipe. NOT_FOUND when the image is not local.
   virtual absl::StatusOr<RootfsRecipe> PrepareRootfs(absl::string_view image_id, absl::string_view owner) = 0;
   // Drops the root and its lease; OK when there is none. Blocks while the upper directory is removed.
   virtual absl::Status ReleaseRootfs(absl::string_view owner) = 0;

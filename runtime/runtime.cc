@@ -35,7 +35,8 @@ class NodeRuntime : public Runtime {
  public:
   explicit NodeRuntime(std::unique_ptr<Node> node) : node_(std::move(node)) {}
 
-  void RunPodSandbox(const cri::RunPodSandboxRequest& request, Call call, Reply<cri::RunPodSandboxResponse> reply) override {
+  void RunPodSandbox(const cri::RunPodSandboxRequest& request, Call call,
+                     Reply<cri::RunPodSandboxResponse> reply) override {
     if (!request.has_config()) return reply(absl::InvalidArgumentError("config is missing"));
     Create<cri::RunPodSandboxResponse>(
         "run " + PodName(request.config().metadata()), request, call, std::move(reply),
@@ -45,10 +46,13 @@ class NodeRuntime : public Runtime {
           response.set_pod_sandbox_id(id);
           return response;
         },
-        [this](const cri::RunPodSandboxResponse& response) { return Remove(node_->FindPod(response.pod_sandbox_id())); });
+        [this](const cri::RunPodSandboxResponse& response) {
+          return Remove(node_->FindPod(response.pod_sandbox_id()));
+        });
   }
 
-  void StopPodSandbox(const cri::StopPodSandboxRequest& request, Call call, Reply<cri::StopPodSandboxResponse> reply) override {
+  void StopPodSandbox(const cri::StopPodSandboxRequest& request, Call call,
+                      Reply<cri::StopPodSandboxResponse> reply) override {
     OnPod<cri::StopPodSandboxResponse>("stop pod ", request.pod_sandbox_id(), request, call, std::move(reply),
                                        &berth::StopPodSandbox);
   }
@@ -76,22 +80,26 @@ class NodeRuntime : public Runtime {
         });
   }
 
-  void StartContainer(const cri::StartContainerRequest& request, Call call, Reply<cri::StartContainerResponse> reply) override {
+  void StartContainer(const cri::StartContainerRequest& request, Call call,
+                      Reply<cri::StartContainerResponse> reply) override {
     const absl::StatusOr<std::shared_ptr<Container>> container = node_->LookUpContainer(request.container_id());
     if (!container.ok()) return reply(container.status());
-    Operate<cri::StartContainerResponse>("start " + (*container)->id(), request, call, std::move(reply),
-                                         [this, container = *container]() -> absl::StatusOr<cri::StartContainerResponse> {
-                                           RETURN_IF_ERROR(berth::StartContainer(*node_, container, Deadline()));
-                                           return cri::StartContainerResponse();
-                                         });
+    Operate<cri::StartContainerResponse>(
+        "start " + (*container)->id(), request, call, std::move(reply),
+        [this, container = *container]() -> absl::StatusOr<cri::StartContainerResponse> {
+          RETURN_IF_ERROR(berth::StartContainer(*node_, container, Deadline()));
+          return cri::StartContainerResponse();
+        });
   }
 
-  void StopContainer(const cri::StopContainerRequest& request, Call call, Reply<cri::StopContainerResponse> reply) override {
+  void StopContainer(const cri::StopContainerRequest& request, Call call,
+                     Reply<cri::StopContainerResponse> reply) override {
     const absl::StatusOr<std::shared_ptr<Container>> container = node_->LookUpContainer(request.container_id());
     if (absl::IsNotFound(container.status())) return reply(cri::StopContainerResponse());
     if (!container.ok()) return reply(container.status());
     if (request.timeout() < 0) {
-      return reply(absl::InvalidArgumentError(absl::StrCat("timeout ", request.timeout(), ": want seconds, 0 or more")));
+      return reply(
+          absl::InvalidArgumentError(absl::StrCat("timeout ", request.timeout(), ": want seconds, 0 or more")));
     }
     berth::StopContainer(*node_, *container, absl::Seconds(request.timeout()), call,
                          [reply = std::move(reply)](const absl::Status& status) {
@@ -104,30 +112,32 @@ class NodeRuntime : public Runtime {
     const absl::StatusOr<std::shared_ptr<Container>> container = node_->LookUpContainer(request.container_id());
     if (absl::IsNotFound(container.status())) return reply(cri::RemoveContainerResponse());
     if (!container.ok()) return reply(container.status());
-    Operate<cri::RemoveContainerResponse>("remove " + (*container)->id(), request, call, std::move(reply),
-                                          [this, container = *container]() -> absl::StatusOr<cri::RemoveContainerResponse> {
-                                            RETURN_IF_ERROR(berth::RemoveContainer(*node_, container, Deadline()));
-                                            return cri::RemoveContainerResponse();
-                                          });
+    Operate<cri::RemoveContainerResponse>(
+        "remove " + (*container)->id(), request, call, std::move(reply),
+        [this, container = *container]() -> absl::StatusOr<cri::RemoveContainerResponse> {
+          RETURN_IF_ERROR(berth::RemoveContainer(*node_, container, Deadline()));
+          return cri::RemoveContainerResponse();
+        });
   }
 
   void ReopenContainerLog(const cri::ReopenContainerLogRequest& request, Call call,
                           Reply<cri::ReopenContainerLogResponse> reply) override {
     const absl::StatusOr<std::shared_ptr<Container>> container = node_->LookUpContainer(request.container_id());
     if (!container.ok()) return reply(container.status());
-    InLane<cri::ReopenContainerLogResponse>(node_->lanes.hazard, std::move(reply),
-                                            [this, call, container = *container]() -> absl::StatusOr<cri::ReopenContainerLogResponse> {
-                                              RETURN_IF_ERROR(berth::ReopenContainerLog(
-                                                  *node_, container, std::min(call.deadline(), Deadline())));
-                                              return cri::ReopenContainerLogResponse();
-                                            });
+    InLane<cri::ReopenContainerLogResponse>(
+        node_->lanes.hazard, std::move(reply),
+        [this, call, container = *container]() -> absl::StatusOr<cri::ReopenContainerLogResponse> {
+          RETURN_IF_ERROR(berth::ReopenContainerLog(*node_, container, std::min(call.deadline(), Deadline())));
+          return cri::ReopenContainerLogResponse();
+        });
   }
 
   void ExecSync(const cri::ExecSyncRequest& request, Call call, Reply<cri::ExecSyncResponse> reply) override {
     const absl::StatusOr<std::shared_ptr<Container>> container = node_->LookUpContainer(request.container_id());
     if (!container.ok()) return reply(container.status());
     if (request.timeout() < 0) {
-      return reply(absl::InvalidArgumentError(absl::StrCat("timeout ", request.timeout(), ": want seconds, 0 or more")));
+      return reply(
+          absl::InvalidArgumentError(absl::StrCat("timeout ", request.timeout(), ": want seconds, 0 or more")));
     }
     const std::vector<std::string> command(request.cmd().begin(), request.cmd().end());
     const absl::Duration timeout = request.timeout() == 0 ? absl::InfiniteDuration() : absl::Seconds(request.timeout());
@@ -152,7 +162,8 @@ class NodeRuntime : public Runtime {
     *response.mutable_status() = ToPodSandboxStatus(*record);
     for (const std::shared_ptr<Container>& container : node_->ContainersOf(record->id())) {
       const ContainerPtr one = container->record();
-      if (one->phase() != berth::v1::CONTAINER_PHASE_CREATING) *response.add_containers_statuses() = ToContainerStatus(*one);
+      if (one->phase() != berth::v1::CONTAINER_PHASE_CREATING)
+        *response.add_containers_statuses() = ToContainerStatus(*one);
     }
     if (request.verbose()) (*response.mutable_info())["info"] = PodInfo(*node_, *record);
     return response;
@@ -182,29 +193,35 @@ class NodeRuntime : public Runtime {
     return response;
   }
 
-  cri::StatusResponse Status(const cri::StatusRequest& request) override { return NodeStatus(*node_, request.verbose()); }
+  cri::StatusResponse Status(const cri::StatusRequest& request) override {
+    return NodeStatus(*node_, request.verbose());
+  }
   cri::RuntimeConfigResponse RuntimeConfig(const cri::RuntimeConfigRequest&) override {
     cri::RuntimeConfigResponse response;
-    response.mutable_linux()->set_cgroup_driver(node_->options.cgroup_driver == "systemd" ? cri::SYSTEMD : cri::CGROUPFS);
+    response.mutable_linux()->set_cgroup_driver(node_->options.cgroup_driver == "systemd" ? cri::SYSTEMD
+                                                                                          : cri::CGROUPFS);
     return response;
   }
 
-  void ContainerStats(const cri::ContainerStatsRequest& request, Call, Reply<cri::ContainerStatsResponse> reply) override {
+  void ContainerStats(const cri::ContainerStatsRequest& request, Call,
+                      Reply<cri::ContainerStatsResponse> reply) override {
     const absl::StatusOr<std::shared_ptr<Container>> container = node_->LookUpContainer(request.container_id());
     if (!container.ok()) return reply(container.status());
-    InLane<cri::ContainerStatsResponse>(node_->lanes.disk, std::move(reply),
-                                        [this, container = *container]() -> absl::StatusOr<cri::ContainerStatsResponse> {
-                                          cri::ContainerStatsResponse response;
-                                          ASSIGN_OR_RETURN(*response.mutable_stats(), ReadContainerStats(*node_, *container),
-                                                           "stats of container ", container->id());
-                                          return response;
-                                        });
+    InLane<cri::ContainerStatsResponse>(
+        node_->lanes.disk, std::move(reply),
+        [this, container = *container]() -> absl::StatusOr<cri::ContainerStatsResponse> {
+          cri::ContainerStatsResponse response;
+          ASSIGN_OR_RETURN(*response.mutable_stats(), ReadContainerStats(*node_, *container), "stats of container ",
+                           container->id());
+          return response;
+        });
   }
 
   void ListContainerStats(const cri::ListContainerStatsRequest& request, Call,
                           Reply<cri::ListContainerStatsResponse> reply) override {
     InLane<cri::ListContainerStatsResponse>(
-        node_->lanes.disk, std::move(reply), [this, filter = request.filter()]() -> absl::StatusOr<cri::ListContainerStatsResponse> {
+        node_->lanes.disk, std::move(reply),
+        [this, filter = request.filter()]() -> absl::StatusOr<cri::ListContainerStatsResponse> {
           cri::ListContainerStatsResponse response;
           for (const ContainerPtr& record : node_->view.Get()->containers) {
             if (ContainerStateOf(*record) != cri::CONTAINER_RUNNING || !Matches(filter, *record)) continue;
@@ -214,22 +231,23 @@ class NodeRuntime : public Runtime {
         });
   }
 
-  void PodSandboxStats(const cri::PodSandboxStatsRequest& request, Call, Reply<cri::PodSandboxStatsResponse> reply) override {
+  void PodSandboxStats(const cri::PodSandboxStatsRequest& request, Call,
+                       Reply<cri::PodSandboxStatsResponse> reply) override {
     const absl::StatusOr<std::shared_ptr<Pod>> pod = node_->LookUpPod(request.pod_sandbox_id());
     if (!pod.ok()) return reply(pod.status());
-    InLane<cri::PodSandboxStatsResponse>(node_->lanes.disk, std::move(reply),
-                                         [this, pod = *pod]() -> absl::StatusOr<cri::PodSandboxStatsResponse> {
-                                           cri::PodSandboxStatsResponse response;
-                                           ASSIGN_OR_RETURN(*response.mutable_stats(), ReadPodStats(*node_, *pod),
-                                                            "stats of pod sandbox ", pod->id());
-                                           return response;
-                                         });
+    InLane<cri::PodSandboxStatsResponse>(
+        node_->lanes.disk, std::move(reply), [this, pod = *pod]() -> absl::StatusOr<cri::PodSandboxStatsResponse> {
+          cri::PodSandboxStatsResponse response;
+          ASSIGN_OR_RETURN(*response.mutable_stats(), ReadPodStats(*node_, *pod), "stats of pod sandbox ", pod->id());
+          return response;
+        });
   }
 
   void ListPodSandboxStats(const cri::ListPodSandboxStatsRequest& request, Call,
                            Reply<cri::ListPodSandboxStatsResponse> reply) override {
     InLane<cri::ListPodSandboxStatsResponse>(
-        node_->lanes.disk, std::move(reply), [this, filter = request.filter()]() -> absl::StatusOr<cri::ListPodSandboxStatsResponse> {
+        node_->lanes.disk, std::move(reply),
+        [this, filter = request.filter()]() -> absl::StatusOr<cri::ListPodSandboxStatsResponse> {
           cri::ListPodSandboxStatsResponse response;
           for (const PodPtr& record : node_->view.Get()->pods) {
             if (PodState(*record) != cri::SANDBOX_READY || !Matches(filter, *record)) continue;
@@ -245,7 +263,8 @@ class NodeRuntime : public Runtime {
   RuntimeCounts Counts() const override {
     RuntimeCounts counts;
     const std::shared_ptr<const View::Snapshot> view = node_->view.Get();
-    for (const PodPtr& pod : view->pods) ++(PodState(*pod) == cri::SANDBOX_READY ? counts.pods_ready : counts.pods_not_ready);
+    for (const PodPtr& pod : view->pods)
+      ++(PodState(*pod) == cri::SANDBOX_READY ? counts.pods_ready : counts.pods_not_ready);
     for (const ContainerPtr& container : view->containers) {
       switch (ContainerStateOf(*container)) {
         case cri::CONTAINER_CREATED:
@@ -261,7 +280,8 @@ class NodeRuntime : public Runtime {
           ++counts.containers_unknown;
       }
     }
-    counts.lane_refused = node_->lanes.lifecycle.refused() + node_->lanes.hazard.refused() + node_->lanes.disk.refused();
+    counts.lane_refused =
+        node_->lanes.lifecycle.refused() + node_->lanes.hazard.refused() + node_->lanes.disk.refused();
     return counts;
   }
 
@@ -311,11 +331,11 @@ class NodeRuntime : public Runtime {
     reply(queued);
   }
 
-  // Runs `work` on the lifecycle lane, or joins an equal request that is under way. `finished` is told whether a caller was
-  // still there to take the result.
+  // Runs `work` on the lifecycle lane, or joins an equal request that is under way. `finished` is told whether a caller
+  // was still there to take the result.
   template <typename Response, typename Work, typename Finished>
-  void Operate(const std::string& key, const google::protobuf::Message& request, const Call& call, Reply<Response> reply,
-               Work work, Finished finished) {
+  void Operate(const std::string& key, const google::protobuf::Message& request, const Call& call,
+               Reply<Response> reply, Work work, Finished finished) {
     const auto taking = [call, reply](absl::StatusOr<Response> response) {
       reply(std::move(response));
       return !call.cancelled();
@@ -335,12 +355,14 @@ class NodeRuntime : public Runtime {
   }
 
   template <typename Response, typename Work>
-  void Operate(const std::string& key, const google::protobuf::Message& request, const Call& call, Reply<Response> reply,
-               Work work) {
-    Operate<Response>(key, request, call, std::move(reply), std::move(work), [](const absl::StatusOr<Response>&, bool) {});
+  void Operate(const std::string& key, const google::protobuf::Message& request, const Call& call,
+               Reply<Response> reply, Work work) {
+    Operate<Response>(key, request, call, std::move(reply), std::move(work),
+                      [](const absl::StatusOr<Response>&, bool) {});
   }
 
-  // An operation that makes something. When its client has gone, the result waits a while for the retry, then is undone.
+  // An operation that makes something. When its client has gone, the result waits a while for the retry, then is
+  // undone.
   template <typename Response, typename Work, typename Undo>
   void Create(const std::string& key, const google::protobuf::Message& request, const Call& call, Reply<Response> reply,
               Work work, Undo undo) {
@@ -378,19 +400,21 @@ class NodeRuntime : public Runtime {
   }
 
   void Undo(absl::string_view what, const std::string& id, std::function<absl::Status()> work) {
-    InLane<bool>(node_->lanes.lifecycle,
-                 [this, what = std::string(what), id](const absl::StatusOr<bool>& done) {
-                   if (!done.ok()) node_->log.Error(what, {{"id", id}, {"error", done.status().message()}});
-                 },
-                 [work = std::move(work)]() -> absl::StatusOr<bool> {
-                   RETURN_IF_ERROR(work());
-                   return true;
-                 });
+    InLane<bool>(
+        node_->lanes.lifecycle,
+        [this, what = std::string(what), id](const absl::StatusOr<bool>& done) {
+          if (!done.ok()) node_->log.Error(what, {{"id", id}, {"error", done.status().message()}});
+        },
+        [work = std::move(work)]() -> absl::StatusOr<bool> {
+          RETURN_IF_ERROR(work());
+          return true;
+        });
   }
 
   void Remove(const std::shared_ptr<Pod>& pod) {
     if (pod == nullptr) return;
-    Undo("removing an unclaimed pod", pod->id(), [this, pod] { return berth::RemovePodSandbox(*node_, pod, Deadline()); });
+    Undo("removing an unclaimed pod", pod->id(),
+         [this, pod] { return berth::RemovePodSandbox(*node_, pod, Deadline()); });
   }
   void Remove(const std::shared_ptr<Container>& container) {
     if (container == nullptr) return;

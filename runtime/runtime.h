@@ -32,13 +32,13 @@ struct RuntimeCounts {
 template <typename Response>
 using Reply = std::function<void(absl::StatusOr<Response>)>;
 
-// Pods and containers of this node: the RuntimeService of CRI without gRPC. Messages are values. Thread-safe; no method blocks:
-// what changes things is queued on lanes and answered through `reply`, what is read is answered from the View at once.
-// Cancelling `call` detaches the caller; the operation runs to its own end (CRI clients retry, and join it).
+// Pods and containers of this node: the RuntimeService of CRI without gRPC. Messages are values. Thread-safe; no method
+// blocks: what changes things is queued on lanes and answered through `reply`, what is read is answered from the View
+// at once. Cancelling `call` detaches the caller; the operation runs to its own end (CRI clients retry, and join it).
 class Runtime {
  public:
-  // `loop`, `images`, `network` and `cgroups` must outlive the runtime. Recovers what a former daemon left before it returns:
-  // adopts shims, learns exits, finishes or undoes half-done operations.
+  // `loop`, `images`, `network` and `cgroups` must outlive the runtime. Recovers what a former daemon left before it
+  // returns: adopts shims, learns exits, finishes or undoes half-done operations.
   static absl::StatusOr<std::unique_ptr<Runtime>> Open(RuntimeOptions options, EventLoop& loop, ImageService& images,
                                                        Network& network, Cgroups& cgroups, const HostFacts& host,
                                                        RuntimeMetrics* metrics, Log log);
@@ -87,7 +87,8 @@ class Runtime {
 
   // For metrics and the admin API.
   virtual RuntimeCounts Counts() const = 0;
-  // Ids of the containers (and, as "pod:<id>", none today) that use the image: `berth image rm` refuses while there are any.
+  // Ids of the containers (and, as "pod:<id>", none today) that use the image: `berth image rm` refuses while there are
+  // any.
   virtual std::vector<std::string> ContainersUsing(absl::string_view image_id) const = 0;
   // SIGTERM: refuses new work, waits for what runs until `deadline`. Containers stay.
   virtual void Drain(absl::Time deadline) = 0;

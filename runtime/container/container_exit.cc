@@ -47,7 +47,8 @@ void StoreAndAcknowledge(Node& node, const std::shared_ptr<Container>& container
     }
     if (const std::shared_ptr<ShimClient> shim = container->pod()->shim()) shim->Acknowledge(container->id());
   });
-  if (!queued.ok()) node.log.Error("storing an exit failed", {{"container", container->id()}, {"error", queued.message()}});
+  if (!queued.ok())
+    node.log.Error("storing an exit failed", {{"container", container->id()}, {"error", queued.message()}});
 }
 
 void Publish(Node& node, const std::shared_ptr<Container>& container) {
@@ -64,8 +65,10 @@ void ApplyExit(Node& node, const std::shared_ptr<Container>& container, const Ex
     StoreAndAcknowledge(node, container);
     return;
   }
-  node.log.Info("container exited", {{"container", container->id()}, {"pod", container->pod()->id()},
-                                     {"code", exit.exit_code}, {"reason", ReasonOf(exit)}});
+  node.log.Info("container exited", {{"container", container->id()},
+                                     {"pod", container->pod()->id()},
+                                     {"code", exit.exit_code},
+                                     {"reason", ReasonOf(exit)}});
   Publish(node, container);
 }
 

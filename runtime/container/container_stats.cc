@@ -6,7 +6,8 @@
 namespace berth {
 namespace {
 
-void SetIf(const std::optional<uint64_t>& value, cri::UInt64Value* (cri::MemoryUsage::*field)(), cri::MemoryUsage* memory) {
+void SetIf(const std::optional<uint64_t>& value, cri::UInt64Value* (cri::MemoryUsage::*field)(),
+           cri::MemoryUsage* memory) {
   if (value.has_value()) (memory->*field)()->set_value(*value);
 }
 

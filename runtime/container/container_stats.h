@@ -7,8 +7,8 @@
 
 namespace berth {
 
-// CRI ContainerStats, on a lane: reads the cgroup through descriptors that stay open, and the writable layer's size as last
-// counted. FAILED_PRECONDITION unless the container has processes; NOT_FOUND when it vanished meanwhile.
+// CRI ContainerStats, on a lane: reads the cgroup through descriptors that stay open, and the writable layer's size as
+// last counted. FAILED_PRECONDITION unless the container has processes; NOT_FOUND when it vanished meanwhile.
 absl::StatusOr<cri::ContainerStats> ReadContainerStats(Node& node, Container& container);
 
 // Figures of a cgroup in CRI's words; what the kernel does not tell stays unset.

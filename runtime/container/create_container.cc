@@ -28,7 +28,8 @@ constexpr uint64_t kMaxSpec = 4 << 20;
 absl::StatusOr<std::string> LogPath(const std::string& directory, const cri::ContainerConfig& config) {
   if (directory.empty() || config.log_path().empty()) return std::string();
   if (absl::StrContains(config.log_path(), "..") || absl::StartsWith(config.log_path(), "/")) {
-    return absl::InvalidArgumentError(absl::StrCat("log_path \"", config.log_path(), "\": want a path below log_directory"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("log_path \"", config.log_path(), "\": want a path below log_directory"));
   }
   return absl::StrCat(directory, absl::EndsWith(directory, "/") ? "" : "/", config.log_path());
 }
@@ -82,7 +83,8 @@ class ContainerCreate {
   absl::Status StoreIntent(const std::string& id) {
     image_ = node_.images.Find(config_.image().image());
     if (image_ == nullptr) {
-      return absl::NotFoundError(absl::StrCat("image \"", config_.image().image(), "\" is not on this node; pull it first"));
+      return absl::NotFoundError(
+          absl::StrCat("image \"", config_.image().image(), "\" is not on this node; pull it first"));
     }
     berth::v1::ContainerRecord record;
     record.set_id(id);
@@ -104,9 +106,8 @@ class ContainerCreate {
     container_ = std::make_shared<Container>(pod_, std::move(record));
     node_.Insert(container_);
     // The same steps as a removal, which takes what there is.
-    undo_.Push("removing the half-made container", [this] {
-      return RemoveContainerLocked(node_, container_, absl::Now() + absl::Minutes(1));
-    });
+    undo_.Push("removing the half-made container",
+               [this] { return RemoveContainerLocked(node_, container_, absl::Now() + absl::Minutes(1)); });
     RETURN_IF_ERROR(node_.Persist(*container_, Durability::kNone), "storing the container's record");
     return failpoint::Hit("container.create.intent");
   }
@@ -162,7 +163,8 @@ class ContainerCreate {
     for (const std::string& notice : spec_.notices) node_.TellOnce(notice);
     ASSIGN_OR_RETURN(const UniqueFd pod_dir, OpenAt(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY));
     ASSIGN_OR_RETURN(const std::string json, oci::ToJson(spec_.spec), "writing the runtime spec");
-    RETURN_IF_ERROR(WriteFileAtomic(pod_dir.get(), absl::StrCat("config.", id(), ".json"), json, 0600, Durability::kNone));
+    RETURN_IF_ERROR(
+        WriteFileAtomic(pod_dir.get(), absl::StrCat("config.", id(), ".json"), json, 0600, Durability::kNone));
     container_->Update([&](berth::v1::ContainerRecord& record) {
       *record.mutable_user() = spec_.user;
       record.set_stop_signal(spec_.stop_signal);
@@ -205,7 +207,8 @@ class ContainerCreate {
       ASSIGN_OR_RETURN(fds_.seccomp, node_.seccomp.Get(spec_.spec.linux_.seccomp_json));
     }
     const std::shared_ptr<ShimClient> shim = pod_->shim();
-    if (shim == nullptr) return absl::FailedPreconditionError(absl::StrCat("pod sandbox ", pod_->id(), " is not ready"));
+    if (shim == nullptr)
+      return absl::FailedPreconditionError(absl::StrCat("pod sandbox ", pod_->id(), " is not ready"));
     ASSIGN_OR_RETURN(const int32_t pid, shim->Create(plan, std::move(fds_), deadline_));
     container_->Update([&](berth::v1::ContainerRecord& record) {
       record.set_init_pid(pid);

@@ -29,7 +29,10 @@ class SyncExec : public std::enable_shared_from_this<SyncExec> {
   using Done = std::function<void(absl::StatusOr<cri::ExecSyncResponse>)>;
 
   SyncExec(Node& node, std::shared_ptr<Container> container, Done done)
-      : node_(node), container_(std::move(container)), done_(std::move(done)), id_(RandomHex(8)),
+      : node_(node),
+        container_(std::move(container)),
+        done_(std::move(done)),
+        id_(RandomHex(8)),
         room_(node.options.exec_output_limit - kReplyHeadroom) {}
 
   absl::Status Begin(const std::vector<std::string>& command, absl::Duration timeout, Call call) {
@@ -54,7 +57,8 @@ class SyncExec : public std::enable_shared_from_this<SyncExec> {
       if (!fds.seccomp.valid()) return ErrnoStatus(errno, "duplicating the seccomp program");
     }
     for (size_t i = 0; i < streams_.size(); ++i) {
-      RETURN_IF_ERROR(node_.loop.Add(streams_[i].get(), EPOLLIN, [self = shared_from_this(), i](uint32_t) { self->Read(i); }));
+      RETURN_IF_ERROR(
+          node_.loop.Add(streams_[i].get(), EPOLLIN, [self = shared_from_this(), i](uint32_t) { self->Read(i); }));
     }
     call.OnCancel([weak_shim = std::weak_ptr<ShimClient>(shim), id = id_] {
       if (const auto alive = weak_shim.lock()) alive->CancelExec(id);

@@ -15,7 +15,8 @@ absl::Status OnHazardLane(Node& node, absl::Time deadline, std::function<absl::S
   std::future<absl::Status> done = result->get_future();
   RETURN_IF_ERROR(node.lanes.hazard.Submit([result, work = std::move(work)] { result->set_value(work()); }));
   // An hour stands for "never": it keeps the conversion inside the clock's range.
-  if (done.wait_until(absl::ToChronoTime(std::min(deadline, absl::Now() + absl::Hours(1)))) != std::future_status::ready) {
+  if (done.wait_until(absl::ToChronoTime(std::min(deadline, absl::Now() + absl::Hours(1)))) !=
+      std::future_status::ready) {
     return absl::DeadlineExceededError("a path on the host does not answer");
   }
   return done.get();

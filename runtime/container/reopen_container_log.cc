@@ -20,10 +20,12 @@ absl::StatusOr<UniqueFd> OpenLogFile(const std::string& path) {
   }
   if (slash > 0) RETURN_IF_ERROR(MakeDirs(path.substr(0, slash), 0755), "making the log directory");
   // O_NONBLOCK: a fifo somebody put there must not hold the daemon up; regular files ignore it.
-  ASSIGN_OR_RETURN(UniqueFd file, OpenAt(AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0640));
+  ASSIGN_OR_RETURN(UniqueFd file,
+                   OpenAt(AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0640));
   struct stat st;
   if (fstat(file.get(), &st) != 0) return ErrnoStatus(errno, path);
-  if (!S_ISREG(st.st_mode)) return absl::InvalidArgumentError(absl::StrCat("log path ", path, " is not a regular file"));
+  if (!S_ISREG(st.st_mode))
+    return absl::InvalidArgumentError(absl::StrCat("log path ", path, " is not a regular file"));
   return file;
 }
 
@@ -40,7 +42,8 @@ absl::Status ReopenContainerLog(Node& node, const std::shared_ptr<Container>& co
   ASSIGN_OR_RETURN(UniqueFd log, OpenLogFile(record->log_path()));
   const absl::Status status = shim->ReopenLog(container->id(), std::move(log), deadline);
   if (!status.ok() && !existed && unlink(record->log_path().c_str()) != 0 && errno != ENOENT) {
-    node.log.Warn("removing an unused log file", {{"path", record->log_path()}, {"error", ErrnoStatus(errno, "unlink").message()}});
+    node.log.Warn("removing an unused log file",
+                  {{"path", record->log_path()}, {"error", ErrnoStatus(errno, "unlink").message()}});
   }
   return WithContext(status, absl::StrCat("reopening the log of container ", container->id()));
 }

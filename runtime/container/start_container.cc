@@ -22,7 +22,8 @@ void FailStart(Node& node, const std::shared_ptr<Container>& container, const ab
     return true;
   });
   const absl::Status stored = PublishAndPersist(node, *container);
-  if (!stored.ok()) node.log.Error("storing a failed start", {{"container", container->id()}, {"error", stored.message()}});
+  if (!stored.ok())
+    node.log.Error("storing a failed start", {{"container", container->id()}, {"error", stored.message()}});
   container->TellExited();
 }
 
@@ -41,9 +42,9 @@ absl::Status StartContainer(Node& node, const std::shared_ptr<Container>& contai
     return was_created = true;
   });
   if (!was_created || shim == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("container ", container->id(), " is ",
-                     cri::ContainerState_Name(ContainerStateOf(*container->record())), "; only CONTAINER_CREATED can be started"));
+    return absl::FailedPreconditionError(absl::StrCat("container ", container->id(), " is ",
+                                                      cri::ContainerState_Name(ContainerStateOf(*container->record())),
+                                                      "; only CONTAINER_CREATED can be started"));
   }
   RETURN_IF_ERROR(node.Persist(*container, Durability::kNone));
   RETURN_IF_ERROR(failpoint::Hit("container.start.intent"));

@@ -28,11 +28,12 @@ class StopWait : public std::enable_shared_from_this<StopWait> {
     const absl::Time kill_at = absl::Now() + grace;
     const std::shared_ptr<StopWait> self = shared_from_this();
     timer_ = node_.loop.At(std::min(kill_at + kKillPatience, call.deadline()), [self, call] {
-      self->Answer(call.Check().ok()
-                       ? absl::DeadlineExceededError(absl::StrCat("container ", self->container_->id(),
-                                                                  " is still there after SIGKILL; it may wait for a device or "
-                                                                  "a network file system"))
-                       : absl::DeadlineExceededError(absl::StrCat("container ", self->container_->id(), " has not stopped yet")));
+      self->Answer(call.Check().ok() ? absl::DeadlineExceededError(
+                                           absl::StrCat("container ", self->container_->id(),
+                                                        " is still there after SIGKILL; it may wait for a device or "
+                                                        "a network file system"))
+                                     : absl::DeadlineExceededError(
+                                           absl::StrCat("container ", self->container_->id(), " has not stopped yet")));
     });
     call.OnCancel([weak = weak_from_this()] {
       if (const auto wait = weak.lock()) wait->Answer(absl::CancelledError("the caller went away; the stop goes on"));

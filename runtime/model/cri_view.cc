@@ -29,7 +29,8 @@ cri::ImageSpec ImageOf(const berth::v1::ContainerRecord& container) {
 }
 
 std::string RealTimeSignalName(int number) {
-  // glibc and CRI agree: 34 is SIGRTMIN, 64 SIGRTMAX; the nearer end gives the name, 15 steps from below, 14 from above.
+  // glibc and CRI agree: 34 is SIGRTMIN, 64 SIGRTMAX; the nearer end gives the name, 15 steps from below, 14 from
+  // above.
   constexpr int kMin = 34, kMax = 64;
   if (number == kMin) return "SIGRTMIN";
   if (number == kMax) return "SIGRTMAX";
@@ -146,7 +147,8 @@ bool Matches(const cri::ContainerFilter& filter, const berth::v1::ContainerRecor
 }
 
 bool Matches(const cri::ContainerStatsFilter& filter, const berth::v1::ContainerRecord& container) {
-  return absl::StartsWith(container.id(), filter.id()) && absl::StartsWith(container.pod_id(), filter.pod_sandbox_id()) &&
+  return absl::StartsWith(container.id(), filter.id()) &&
+         absl::StartsWith(container.pod_id(), filter.pod_sandbox_id()) &&
          LabelsMatch(filter.label_selector(), container.config().labels());
 }
 

@@ -24,7 +24,8 @@ bool Matches(const cri::ContainerFilter& filter, const berth::v1::ContainerRecor
 bool Matches(const cri::ContainerStatsFilter& filter, const berth::v1::ContainerRecord& container);
 bool Matches(const cri::PodSandboxStatsFilter& filter, const berth::v1::PodRecord& pod);
 
-// CRI numbers signals alphabetically; the kernel (man 7 signal) does not. RUNTIME_DEFAULT for a number without a CRI name.
+// CRI numbers signals alphabetically; the kernel (man 7 signal) does not. RUNTIME_DEFAULT for a number without a CRI
+// name.
 cri::Signal ToCriSignal(int linux_number);
 
 }  // namespace berth

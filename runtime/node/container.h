@@ -17,11 +17,13 @@ namespace berth {
 
 class Pod;
 
-// The living side of one container: its current record, who may change it, who waits for its end. Owned by the Node's table.
+// The living side of one container: its current record, who may change it, who waits for its end. Owned by the Node's
+// table.
 class Container {
  public:
   Container(std::shared_ptr<Pod> pod, berth::v1::ContainerRecord record)
-      : id_(record.id()), pod_(std::move(pod)),
+      : id_(record.id()),
+        pod_(std::move(pod)),
         record_(std::make_shared<const berth::v1::ContainerRecord>(std::move(record))) {}
 
   const std::string& id() const { return id_; }
@@ -75,7 +77,8 @@ class Container {
     for (auto& [handle, waiter] : waiters) waiter();
   }
 
-  // How a process of this container starts, for exec: compiled once and kept encoded, beside a duplicate of its seccomp program.
+  // How a process of this container starts, for exec: compiled once and kept encoded, beside a duplicate of its seccomp
+  // program.
   struct ExecTemplate {
     std::string encoded_plan;  // native::ExecPlan without id, args and container
     UniqueFd seccomp;          // invalid: none

@@ -12,7 +12,8 @@
 
 namespace berth {
 
-// What specs need to know of images (users and groups), read once per image; the most recently used few are kept. Thread-safe.
+// What specs need to know of images (users and groups), read once per image; the most recently used few are kept.
+// Thread-safe.
 class ImageFactsCache {
  public:
   absl::StatusOr<std::shared_ptr<const ImageFacts>> Get(const Image& image, const RootfsRecipe& root);

@@ -42,13 +42,20 @@ struct Lanes {
   Lane disk;       // our own records
 };
 
-// What every operation needs: collaborators, the table of living pods and containers, and the one way to change a record.
-// Thread-safe. Made by Runtime::Open; outlives every operation.
+// What every operation needs: collaborators, the table of living pods and containers, and the one way to change a
+// record. Thread-safe. Made by Runtime::Open; outlives every operation.
 struct Node {
   Node(RuntimeOptions runtime_options, EventLoop& event_loop, ImageService& image_service, Network& pod_network,
        Cgroups& cgroup_driver, const HostFacts& host_facts, RuntimeMetrics* runtime_metrics, Log logger)
-      : options(std::move(runtime_options)), loop(event_loop), images(image_service), network(pod_network),
-        cgroups(cgroup_driver), host(host_facts), metrics(runtime_metrics), log(std::move(logger)), lanes(options) {}
+      : options(std::move(runtime_options)),
+        loop(event_loop),
+        images(image_service),
+        network(pod_network),
+        cgroups(cgroup_driver),
+        host(host_facts),
+        metrics(runtime_metrics),
+        log(std::move(logger)),
+        lanes(options) {}
 
   const RuntimeOptions options;
   EventLoop& loop;

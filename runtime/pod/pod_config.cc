@@ -42,7 +42,8 @@ absl::Status CheckNamespaces(const cri::NamespaceOption& options) {
       }
       if (user.uids(0).container_id() != 0 || user.gids(0).container_id() != 0 ||
           user.uids(0).length() != user.gids(0).length()) {
-        return absl::InvalidArgumentError("userns_options: mappings must start at container id 0 and be of equal length");
+        return absl::InvalidArgumentError(
+            "userns_options: mappings must start at container id 0 and be of equal length");
       }
       return absl::UnimplementedError("userns_options: user namespaces are not built yet");
     default:
@@ -51,8 +52,8 @@ absl::Status CheckNamespaces(const cri::NamespaceOption& options) {
 }
 
 bool IsIpcSysctl(absl::string_view key) {
-  return absl::StartsWith(key, "fs.mqueue.") || absl::StartsWith(key, "kernel.shm") || absl::StartsWith(key, "kernel.msg") ||
-         key == "kernel.sem";
+  return absl::StartsWith(key, "fs.mqueue.") || absl::StartsWith(key, "kernel.shm") ||
+         absl::StartsWith(key, "kernel.msg") || key == "kernel.sem";
 }
 
 absl::Status SortSysctls(const cri::PodSandboxConfig& config, PodPlan* plan) {
@@ -60,11 +61,12 @@ absl::Status SortSysctls(const cri::PodSandboxConfig& config, PodPlan* plan) {
     std::string key = raw_key;
     for (char& c : key) {
       if (c == '/') c = '.';
-      const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-                           c == '-';
+      const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                           c == '_' || c == '-';
       if (!allowed) return absl::InvalidArgumentError(absl::StrCat("sysctl \"", raw_key, "\" is not a sysctl's name"));
     }
-    if (absl::StrContains(key, "..")) return absl::InvalidArgumentError(absl::StrCat("sysctl \"", raw_key, "\" holds \"..\""));
+    if (absl::StrContains(key, ".."))
+      return absl::InvalidArgumentError(absl::StrCat("sysctl \"", raw_key, "\" holds \"..\""));
     for (const char c : value) {
       const auto byte = static_cast<unsigned char>(c);
       if ((byte < 0x20 && c != '\t') || byte == 0x7f) {
@@ -73,27 +75,33 @@ absl::Status SortSysctls(const cri::PodSandboxConfig& config, PodPlan* plan) {
     }
     if (absl::StartsWith(key, "net.")) {
       if (plan->host_network) {
-        return absl::InvalidArgumentError(absl::StrCat("sysctl ", key, " needs a network namespace; this pod uses the host's"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("sysctl ", key, " needs a network namespace; this pod uses the host's"));
       }
       plan->net_sysctls.emplace_back(key, value);
     } else if (IsIpcSysctl(key)) {
       if (!plan->sandbox.own_ipc) {
-        return absl::InvalidArgumentError(absl::StrCat("sysctl ", key, " needs an IPC namespace; this pod uses the host's"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("sysctl ", key, " needs an IPC namespace; this pod uses the host's"));
       }
       plan->sandbox.sysctls.push_back({key, value});
     } else {
-      return absl::InvalidArgumentError(absl::StrCat("sysctl ", key, " is not namespaced: it would change the whole node"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("sysctl ", key, " is not namespaced: it would change the whole node"));
     }
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckHostname(const std::string& hostname) {
-  if (hostname.size() > 64) return absl::InvalidArgumentError(absl::StrCat("hostname \"", hostname, "\" is longer than 64 bytes"));
+  if (hostname.size() > 64)
+    return absl::InvalidArgumentError(absl::StrCat("hostname \"", hostname, "\" is longer than 64 bytes"));
   for (const char c : hostname) {
-    const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    const bool allowed =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
     if (!allowed) {
-      return absl::InvalidArgumentError(absl::StrCat("hostname \"", hostname, "\": letters, digits, '-', '.' and '_' only"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("hostname \"", hostname, "\": letters, digits, '-', '.' and '_' only"));
     }
   }
   return absl::OkStatus();
@@ -141,7 +149,8 @@ absl::StatusOr<PodPlan> PlanPod(const cri::PodSandboxConfig& config, const std::
                                 const std::string& pod_id, const std::string& node_hostname) {
   RETURN_IF_ERROR(CheckMetadata(config));
   if (!runtime_handler.empty() && runtime_handler != "native") {
-    return absl::InvalidArgumentError(absl::StrCat("runtime handler \"", runtime_handler, "\" is unknown; this node has \"native\""));
+    return absl::InvalidArgumentError(
+        absl::StrCat("runtime handler \"", runtime_handler, "\" is unknown; this node has \"native\""));
   }
   if (config.has_windows()) return absl::InvalidArgumentError("config.windows: this is a Linux runtime");
   const cri::NamespaceOption& namespaces = config.linux().security_context().namespace_options();
@@ -158,7 +167,8 @@ absl::StatusOr<PodPlan> PlanPod(const cri::PodSandboxConfig& config, const std::
   plan.sandbox.shared_pid = namespaces.pid() == cri::POD;
   RETURN_IF_ERROR(SortSysctls(config, &plan));
   for (const cri::PortMapping& port : config.port_mappings()) {
-    if (port.container_port() < 0 || port.container_port() > 65535 || port.host_port() < 0 || port.host_port() > 65535) {
+    if (port.container_port() < 0 || port.container_port() > 65535 || port.host_port() < 0 ||
+        port.host_port() > 65535) {
       return absl::InvalidArgumentError(
           absl::StrCat("port mapping ", port.host_port(), ":", port.container_port(), ": ports are 0 to 65535"));
     }

@@ -21,7 +21,8 @@ struct PodPlan {
   native::SandboxPlan sandbox;
 };
 
-// INVALID_ARGUMENT names the field that is wrong; UNIMPLEMENTED for what is not built yet (user namespaces, other handlers).
+// INVALID_ARGUMENT names the field that is wrong; UNIMPLEMENTED for what is not built yet (user namespaces, other
+// handlers).
 absl::StatusOr<PodPlan> PlanPod(const ::runtime::v1::PodSandboxConfig& config, const std::string& runtime_handler,
                                 const std::string& pod_id, const std::string& node_hostname);
 

@@ -54,7 +54,8 @@ TEST(PodConfig, SysctlsGoToTheNamespaceThatOwnsThem) {
 }
 
 TEST(PodConfig, RefusesSysctlsThatAreNotThePods) {
-  for (const char* key : {"kernel.core_pattern", "vm.overcommit_memory", "kernel.shm../core_pattern", "net.ipv4.x+y", "kernel.hostname"}) {
+  for (const char* key : {"kernel.core_pattern", "vm.overcommit_memory", "kernel.shm../core_pattern", "net.ipv4.x+y",
+                          "kernel.hostname"}) {
     cri::PodSandboxConfig config = Config();
     (*config.mutable_linux()->mutable_sysctls())[key] = "1";
     EXPECT_EQ(CodeOf(config), absl::StatusCode::kInvalidArgument) << key;
@@ -70,7 +71,8 @@ TEST(PodConfig, RefusesSysctlsThatAreNotThePods) {
 
 TEST(PodConfig, UserNamespacesAreRefusedByWhatIsWrongWithThem) {
   cri::PodSandboxConfig config = Config();
-  auto* user = config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->mutable_userns_options();
+  auto* user =
+      config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->mutable_userns_options();
   user->set_mode(cri::NODE);
   EXPECT_EQ(CodeOf(config), absl::StatusCode::kOk);
   user->set_mode(cri::CONTAINER);

@@ -20,7 +20,8 @@ bool IsOneWord(const std::string& text) {
 absl::Status CheckWords(const google::protobuf::RepeatedPtrField<std::string>& words, absl::string_view field) {
   for (const std::string& word : words) {
     if (!IsOneWord(word)) {
-      return absl::InvalidArgumentError(absl::StrCat("dns_config.", field, " \"", word, "\": want one word without spaces"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("dns_config.", field, " \"", word, "\": want one word without spaces"));
     }
   }
   return absl::OkStatus();

@@ -8,8 +8,8 @@
 
 namespace berth {
 
-// /etc/resolv.conf from CRI's DNSConfig; `host_text` (the host's own) when the request has none. INVALID_ARGUMENT when a value
-// holds white space or control bytes: it would forge a line.
+// /etc/resolv.conf from CRI's DNSConfig; `host_text` (the host's own) when the request has none. INVALID_ARGUMENT when
+// a value holds white space or control bytes: it would forge a line.
 absl::StatusOr<std::string> ResolvConf(const ::runtime::v1::DNSConfig& dns, const std::string& host_text);
 
 // A minimal /etc/hosts for a pod with its own network; the kubelet mounts a fuller one over it.

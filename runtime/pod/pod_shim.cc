@@ -16,7 +16,8 @@ class PodObserver : public ShimObserver {
   PodObserver(Node& node, std::weak_ptr<Pod> pod) : node_(node), pod_(std::move(pod)) {}
 
   void OnExit(const std::string& container_id, const ExitInfo& exit) override {
-    if (const std::shared_ptr<Container> container = node_.FindContainer(container_id)) ApplyExit(node_, container, exit);
+    if (const std::shared_ptr<Container> container = node_.FindContainer(container_id))
+      ApplyExit(node_, container, exit);
   }
 
   void OnLost() override {
@@ -36,16 +37,15 @@ class PodObserver : public ShimObserver {
     if (pod == nullptr) return;
     Node& node = node_;
     const absl::Status queued = node.lanes.lifecycle.Submit([&node, pod, work] { work(node, pod); });
-    if (!queued.ok()) node.log.Error("a lost sandbox could not be handled", {{"pod", pod->id()}, {"error", queued.message()}});
+    if (!queued.ok())
+      node.log.Error("a lost sandbox could not be handled", {{"pod", pod->id()}, {"error", queued.message()}});
   }
 
   Node& node_;
   const std::weak_ptr<Pod> pod_;
 };
 
-bool IsOver(const Pod& pod) {
-  return pod.record()->phase() == berth::v1::POD_PHASE_REMOVING;
-}
+bool IsOver(const Pod& pod) { return pod.record()->phase() == berth::v1::POD_PHASE_REMOVING; }
 
 }  // namespace
 
@@ -58,9 +58,10 @@ absl::Status SpawnShim(Node& node, const std::shared_ptr<Pod>& pod, absl::Time d
   options.epoch = node.options.epoch;
   options.oom_score_adj = kShimOomScoreAdj;
   ASSIGN_OR_RETURN(options.cgroup_tasks, node.cgroups.OpenProcs(node.options.shim_cgroup), "opening the shims' cgroup");
-  ASSIGN_OR_RETURN(std::unique_ptr<ShimClient> shim,
-                   ShimClient::Spawn(std::move(options), node.loop, pod->observer.get(), node.log.With("pod", pod->id()), deadline),
-                   "starting the pod's shim");
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<ShimClient> shim,
+      ShimClient::Spawn(std::move(options), node.loop, pod->observer.get(), node.log.With("pod", pod->id()), deadline),
+      "starting the pod's shim");
   pod->SetShim(std::move(shim));
   return absl::OkStatus();
 }
@@ -92,13 +93,15 @@ void HandleLostShim(Node& node, const std::shared_ptr<Pod>& pod) {
   if (!marked.ok()) node.log.Error("storing a lost pod", {{"pod", pod->id()}, {"error", marked.message()}});
   for (const std::shared_ptr<Container>& container : node.ContainersOf(pod->id())) {
     const ContainerPtr record = container->record();
-    if (record->phase() == berth::v1::CONTAINER_PHASE_EXITED || record->phase() == berth::v1::CONTAINER_PHASE_REMOVING) continue;
+    if (record->phase() == berth::v1::CONTAINER_PHASE_EXITED || record->phase() == berth::v1::CONTAINER_PHASE_REMOVING)
+      continue;
     if (const absl::StatusOr<ExitInfo> exit = ReadExitRecord(node.PodDir(pod->id()), container->id()); exit.ok()) {
       ApplyExit(node, container, *exit);
       continue;
     }
     const absl::Status killed = node.cgroups.Kill(record->cgroup_path());
-    if (!killed.ok()) node.log.Error("killing a lost container", {{"container", container->id()}, {"error", killed.message()}});
+    if (!killed.ok())
+      node.log.Error("killing a lost container", {{"container", container->id()}, {"error", killed.message()}});
     ApplyLostExit(node, container, "MonitorLost", "the shim that watched it died; its processes were killed");
   }
 }

@@ -14,8 +14,8 @@ absl::Status SpawnShim(Node& node, const std::shared_ptr<Pod>& pod, absl::Time d
 // Connects to the shim that a former daemon left. NOT_FOUND when there is none any more.
 absl::Status AdoptShim(Node& node, const std::shared_ptr<Pod>& pod, absl::Time deadline);
 
-// The shim died: its containers have no parent, log or exit record to come any more. Kills what is left of them by cgroup,
-// reports exits that were recorded and MonitorLost for the others, and the pod is NotReady. On a lane.
+// The shim died: its containers have no parent, log or exit record to come any more. Kills what is left of them by
+// cgroup, reports exits that were recorded and MonitorLost for the others, and the pod is NotReady. On a lane.
 void HandleLostShim(Node& node, const std::shared_ptr<Pod>& pod);
 
 // The pod is not READY any more; its record says so. OK when it was not.

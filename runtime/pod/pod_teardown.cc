@@ -12,8 +12,9 @@ absl::Status DetachNetwork(Node& node, Pod& pod, absl::Time deadline) {
   const PodPtr record = pod.record();
   if (!record->network().add_started()) return absl::OkStatus();
   Call call(deadline);
-  RETURN_IF_ERROR(node.network.Detach(ToNetworkRequest(*record), ToNetworkRecord(record->network()), record->netns_path(), call),
-                  "detaching the pod's network");
+  RETURN_IF_ERROR(
+      node.network.Detach(ToNetworkRequest(*record), ToNetworkRecord(record->network()), record->netns_path(), call),
+      "detaching the pod's network");
   pod.Update([](berth::v1::PodRecord& stored) {
     stored.mutable_network()->set_add_started(false);
     return true;

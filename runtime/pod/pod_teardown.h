@@ -8,7 +8,8 @@
 
 namespace berth {
 
-// The ways a pod's parts go, each OK when the part is gone already: shared by undo, stop, remove and recovery. On lanes.
+// The ways a pod's parts go, each OK when the part is gone already: shared by undo, stop, remove and recovery. On
+// lanes.
 
 // CNI DEL, while the record says one is owed; then clears that.
 absl::Status DetachNetwork(Node& node, Pod& pod, absl::Time deadline);

@@ -75,7 +75,8 @@ class PodRun {
     });
     undo_.Push("removing the record", [this] { return node_.DeleteRecord(*pod_); });
     // Only what outlives a reboot (CNI addresses) is worth a wait for the disk.
-    RETURN_IF_ERROR(node_.Persist(*pod_, plan_.host_network ? Durability::kNone : Durability::kSync), "storing the pod's record");
+    RETURN_IF_ERROR(node_.Persist(*pod_, plan_.host_network ? Durability::kNone : Durability::kSync),
+                    "storing the pod's record");
     return failpoint::Hit("pod.run.intent");
   }
 

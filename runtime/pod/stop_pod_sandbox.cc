@@ -33,7 +33,8 @@ absl::Status KillContainers(Node& node, const std::string& pod_id, absl::Time de
   return error.status();
 }
 
-// With the shim gone, a container that was never started has lost its waiting process; a started one has its exit stored.
+// With the shim gone, a container that was never started has lost its waiting process; a started one has its exit
+// stored.
 absl::Status SettleContainers(Node& node, const std::string& pod_id) {
   FirstError error;
   for (const std::shared_ptr<Container>& container : node.ContainersOf(pod_id)) {

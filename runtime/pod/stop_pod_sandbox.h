@@ -8,8 +8,9 @@
 
 namespace berth {
 
-// CRI StopPodSandbox, on a lane: NotReady at once, then kills every container, CNI DEL, ends the shim, releases the network
-// namespace. A failed step does not keep the later ones from being tried; the first error is returned and a retry goes on.
+// CRI StopPodSandbox, on a lane: NotReady at once, then kills every container, CNI DEL, ends the shim, releases the
+// network namespace. A failed step does not keep the later ones from being tried; the first error is returned and a
+// retry goes on.
 absl::Status StopPodSandbox(Node& node, const std::shared_ptr<Pod>& pod, absl::Time deadline);
 
 // CRI RemovePodSandbox, on a lane: stop, then the containers, the files and last the record.

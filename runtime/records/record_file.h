@@ -9,8 +9,8 @@
 namespace berth {
 
 // The envelope of one stored record (docs/formats/records.md), little-endian:
-//   magic "BRTHREC1" | u16 format | u16 min_reader | u8[36] boot id | u64 generation | u32 length | u32 crc32c(all before
-//   payload except this field, then the payload) | payload
+//   magic "BRTHREC1" | u16 format | u16 min_reader | u8[36] boot id | u64 generation | u32 length | u32 crc32c(all
+//   before payload except this field, then the payload) | payload
 struct RecordEnvelope {
   std::string boot_id;  // 36 characters of /proc/sys/kernel/random/boot_id at writing
   uint64_t generation = 0;

@@ -20,7 +20,8 @@ namespace {
 constexpr uint64_t kMaxRecordBytes = uint64_t{32} << 20;
 
 absl::Status Unlink(int dir, const std::string& id) {
-  if (unlinkat(dir, id.c_str(), 0) != 0 && errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("removing record ", id));
+  if (unlinkat(dir, id.c_str(), 0) != 0 && errno != ENOENT)
+    return ErrnoStatus(errno, absl::StrCat("removing record ", id));
   return absl::OkStatus();
 }
 

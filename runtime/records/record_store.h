@@ -9,10 +9,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "berth/v1/records.pb.h"
 #include "base/fd.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "berth/v1/records.pb.h"
 
 namespace berth {
 
@@ -23,7 +23,7 @@ class RecordStore {
   struct Loaded {
     std::vector<berth::v1::PodRecord> pods;
     std::vector<berth::v1::ContainerRecord> containers;
-    std::vector<std::string> quarantined;  // "<pods|containers>/<id>: why"; the files went to <root>/quarantine
+    std::vector<std::string> quarantined;       // "<pods|containers>/<id>: why"; the files went to <root>/quarantine
     std::vector<std::string> quarantined_pods;  // ids of the pods among them
   };
 

@@ -19,7 +19,8 @@ absl::StatusOr<Pointer> FindByPrefix(const std::map<std::string, Pointer>& map, 
   }
   const auto next = std::next(it);
   if (it->first != prefix && next != map.end() && absl::StartsWith(next->first, prefix)) {
-    return absl::InvalidArgumentError(absl::StrCat(what, " id ", prefix, " is ambiguous: ", it->first, ", ", next->first, " …"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " id ", prefix, " is ambiguous: ", it->first, ", ", next->first, " …"));
   }
   return it->second;
 }

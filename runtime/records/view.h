@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "berth/v1/records.pb.h"
 #include "base/mutex.h"
+#include "berth/v1/records.pb.h"
 
 namespace berth {
 
@@ -16,7 +16,8 @@ using PodPtr = std::shared_ptr<const berth::v1::PodRecord>;
 using ContainerPtr = std::shared_ptr<const berth::v1::ContainerRecord>;
 
 // What lists and status are answered from: the latest published record of each visible pod and container, immutable.
-// Publishing costs O(log n); a list copies pointers. Thread-safe; nothing here blocks on anything but its own short lock.
+// Publishing costs O(log n); a list copies pointers. Thread-safe; nothing here blocks on anything but its own short
+// lock.
 class View {
  public:
   struct Snapshot {

@@ -50,7 +50,8 @@ void InsertContainer(Node& node, berth::v1::ContainerRecord record) {
   }
   const std::string name = ContainerName(record.pod_id(), record.config().metadata());
   const absl::Status reserved = node.ReserveName(name, record.id());
-  if (!reserved.ok()) node.log.Warn("two records of one container", {{"container", record.id()}, {"error", reserved.message()}});
+  if (!reserved.ok())
+    node.log.Warn("two records of one container", {{"container", record.id()}, {"error", reserved.message()}});
   node.Insert(std::make_shared<Container>(pod, std::move(record)));
 }
 
@@ -92,8 +93,8 @@ absl::Status SweepDirectories(Node& node) {
   return error.status();
 }
 
-// Addresses that no pod of ours owns any more: a record was lost between ADD and DEL. Before we serve, for a pod made meanwhile
-// would look like one of them; bounded, for a plugin may hang.
+// Addresses that no pod of ours owns any more: a record was lost between ADD and DEL. Before we serve, for a pod made
+// meanwhile would look like one of them; bounded, for a plugin may hang.
 void CollectNetworks(Node& node) {
   Call call(absl::Now() + kCollectTime);
   const absl::Status collected = node.network.CollectGarbage(node.PodIds(), call);
@@ -111,8 +112,9 @@ absl::Status Recover(Node& node) {
   CollectNetworks(node);
   const absl::Status swept = SweepDirectories(node);
   if (!swept.ok()) node.log.Error("sweeping what has no owner", {{"error", swept.message()}});
-  node.log.Info("recovered", {{"pods", pods.size()}, {"containers", containers.size()},
-                              {"took", absl::FormatDuration(absl::Now() - began)}});
+  node.log.Info(
+      "recovered",
+      {{"pods", pods.size()}, {"containers", containers.size()}, {"took", absl::FormatDuration(absl::Now() - began)}});
   return absl::OkStatus();
 }
 

@@ -24,14 +24,16 @@ using berth::v1::ContainerRecord;
 using berth::v1::PodRecord;
 
 bool HasProcess(const ContainerRecord& record) {
-  return record.phase() == berth::v1::CONTAINER_PHASE_CREATED || record.phase() == berth::v1::CONTAINER_PHASE_STARTING ||
-         record.phase() == berth::v1::CONTAINER_PHASE_RUNNING;
+  return record.phase() == berth::v1::CONTAINER_PHASE_CREATED ||
+         record.phase() == berth::v1::CONTAINER_PHASE_STARTING || record.phase() == berth::v1::CONTAINER_PHASE_RUNNING;
 }
 
 void InBackground(Node& node, absl::string_view what, const std::string& id, std::function<absl::Status()> work) {
   const auto run = [&node, what = std::string(what), id, work = std::move(work)] {
     const absl::Status status = work();
-    if (!status.ok()) node.log.Error(absl::StrCat(what, " failed; it is tried again when a client removes it"), {{"id", id}, {"error", status.message()}});
+    if (!status.ok())
+      node.log.Error(absl::StrCat(what, " failed; it is tried again when a client removes it"),
+                     {{"id", id}, {"error", status.message()}});
   };
   const absl::Status queued = node.lanes.lifecycle.Submit(run);
   if (!queued.ok()) run();
@@ -59,7 +61,8 @@ void FollowShim(Node& node, const std::shared_ptr<Container>& container, const S
   });
   if (!changed) return;
   const absl::Status stored = node.Persist(*container, Durability::kNone);
-  if (!stored.ok()) node.log.Error("storing a recovered container", {{"container", container->id()}, {"error", stored.message()}});
+  if (!stored.ok())
+    node.log.Error("storing a recovered container", {{"container", container->id()}, {"error", stored.message()}});
 }
 
 // No shim knows it: a record of its exit, or nothing but its cgroup.
@@ -70,13 +73,15 @@ void FollowRecords(Node& node, const std::shared_ptr<Container>& container) {
     return;
   }
   const absl::Status killed = node.cgroups.Kill(container->record()->cgroup_path());
-  if (!killed.ok()) node.log.Error("killing a lost container", {{"container", container->id()}, {"error", killed.message()}});
+  if (!killed.ok())
+    node.log.Error("killing a lost container", {{"container", container->id()}, {"error", killed.message()}});
   ApplyLostExit(node, container, "MonitorLost", "its shim did not survive; how it ended is not known");
 }
 
 void RecoverContainer(Node& node, const std::shared_ptr<Container>& container, const ShimClient* shim) {
   const ContainerPtr record = container->record();
-  if (record->phase() == berth::v1::CONTAINER_PHASE_CREATING || record->phase() == berth::v1::CONTAINER_PHASE_REMOVING) {
+  if (record->phase() == berth::v1::CONTAINER_PHASE_CREATING ||
+      record->phase() == berth::v1::CONTAINER_PHASE_REMOVING) {
     // Half made: undone. Half removed: finished. A half-made one was never visible.
     if (record->phase() == berth::v1::CONTAINER_PHASE_REMOVING) node.view.Publish(record);
     InBackground(node, "removing a half-done container", container->id(),
@@ -133,7 +138,8 @@ std::shared_ptr<ShimClient> Adopt(Node& node, const std::shared_ptr<Pod>& pod) {
 
 void RecoverPod(Node& node, const std::shared_ptr<Pod>& pod) {
   const std::shared_ptr<ShimClient> shim = Adopt(node, pod);
-  for (const std::shared_ptr<Container>& container : node.ContainersOf(pod->id())) RecoverContainer(node, container, shim.get());
+  for (const std::shared_ptr<Container>& container : node.ContainersOf(pod->id()))
+    RecoverContainer(node, container, shim.get());
   if (IsHalfMade(*pod->record())) {
     InBackground(node, "undoing a half-made pod", pod->id(), [&node, pod] { return UndoPod(node, pod); });
     return;

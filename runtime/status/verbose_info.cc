@@ -41,7 +41,8 @@ std::string ContainerInfo(const Node& node, const berth::v1::ContainerRecord& co
                {"runtimeType", "native"},
                {"snapshotKey", container.snapshot_key()},
                {"cgroupPath", container.cgroup_path()}};
-  const absl::StatusOr<std::string> spec = ReadFileAt(AT_FDCWD, node.BundlePath(container.pod_id(), container.id()), kMaxSpec);
+  const absl::StatusOr<std::string> spec =
+      ReadFileAt(AT_FDCWD, node.BundlePath(container.pod_id(), container.id()), kMaxSpec);
   if (spec.ok()) info["runtimeSpec"] = Parsed(*spec);
   return Dump(info);
 }
