@@ -27,7 +27,8 @@ namespace berth {
 namespace {
 
 constexpr int64_t kCpuPeriodUs = 100000;
-constexpr absl::Duration kPollLog = absl::Milliseconds(50);
+// How often an idle log's container is asked after.
+constexpr absl::Duration kAskForExit = absl::Milliseconds(100);
 
 // The one item that `name` means among all: exact id, exact name, or unique id prefix.
 template <typename Item>
@@ -286,7 +287,7 @@ absl::StatusOr<int> PrintLogs(NodeClient& client, const std::string& id, bool fo
     if (!drained.ok() && !absl::IsNotFound(drained)) return drained;
     if (status.state() == cri::CONTAINER_EXITED) return status.exit_code();
     if (!follow) return 0;
-    absl::SleepFor(kPollLog);
+    reader.WaitForChange(kAskForExit);
   }
 }
 

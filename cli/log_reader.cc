@@ -1,6 +1,8 @@
 #include "cli/log_reader.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,6 +58,24 @@ absl::Status LogReader::ReadOpenFile(const std::function<void(const LogLine&)>& 
       begin = end + 1;
     }
     pending_.erase(0, begin);
+  }
+}
+
+void LogReader::WaitForChange(absl::Duration at_most) {
+  if (!watch_.valid()) {
+    watch_.Reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    const std::string directory = path_.substr(0, path_.rfind('/') + 1);
+    // Without a watch the wait is for the time alone.
+    if (watch_.valid() && inotify_add_watch(watch_.get(), directory.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
+      watch_.Reset();
+    }
+  }
+  pollfd event = {};
+  event.fd = watch_.get();
+  event.events = POLLIN;
+  const int ready = poll(&event, 1, static_cast<int>(absl::ToInt64Milliseconds(at_most)));
+  std::array<char, 4096> buffer;
+  while (ready > 0 && read(watch_.get(), buffer.data(), buffer.size()) > 0) {
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/fd.h"
 
 namespace berth {
@@ -26,6 +27,9 @@ class LogReader {
  public:
   explicit LogReader(std::string path) : path_(std::move(path)) {}
 
+  // Returns when the file or its directory changed, or after `at_most`.
+  void WaitForChange(absl::Duration at_most);
+
   // Gives `sink` every complete line that is there now. NOT_FOUND while there is no file.
   absl::Status Drain(const std::function<void(const LogLine&)>& sink);
 
@@ -35,6 +39,7 @@ class LogReader {
 
   const std::string path_;
   UniqueFd file_;
+  UniqueFd watch_;       // inotify on the directory: rotation renames the file
   std::string pending_;  // an incomplete line at the end of what was read
 };
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdio>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -38,19 +39,24 @@ class StopOnSignal {
     int64_t grace = kStopGraceSeconds;
     for (;;) {
       int signal = 0;
-      if (sigwait(&set_, &signal) != 0 || done_) return;
-      const int64_t this_grace = std::exchange(grace, 0);
-      std::thread([this, this_grace] {
-        const absl::Status stopped = StopById(client_, id_, this_grace);
-        if (!stopped.ok() && !done_) fprintf(stderr, "berth: %s\n", std::string(stopped.message()).c_str());
-      }).detach();
+      if (sigwait(&set_, &signal) != 0 || done_) break;
+      // A stop waits for the grace; the next signal must be heard meanwhile.
+      stops_.emplace_back([this, grace] { Stop(grace); });
+      grace = 0;
     }
+    for (std::thread& stop : stops_) stop.join();
+  }
+
+  void Stop(int64_t grace) {
+    const absl::Status stopped = StopById(client_, id_, grace);
+    if (!stopped.ok() && !done_) fprintf(stderr, "berth: %s\n", std::string(stopped.message()).c_str());
   }
 
   NodeClient& client_;
   const std::string id_;
   sigset_t set_;
   std::atomic<bool> done_{false};
+  std::vector<std::thread> stops_;  // of thread_ alone
   std::thread thread_;
 };
 

@@ -97,7 +97,8 @@ int ReadReport(Child* child, ChildReport* report, UniqueFd* pty_master) {
 
 void Abandon(Child* child) {
   child->go_by_itself = false;
-  // A first child may have given birth before the signal: then its word is in the channel, and the next round ends the newborn.
+  // A first child may have given birth before the signal: then its word is in the channel, and the next round ends the
+  // newborn.
   for (bool born = child->pidfd.valid(); born;) {
     sys::PidfdSendSignal(child->pidfd.get(), SIGKILL);
     if (!EndsWithin(child->pidfd.get(), kAbandonMs)) break;
