@@ -167,13 +167,25 @@ class Churn:
             if pod.removing:
                 continue  # any state on the way out
             if pod.id is None:
-                pod.id = seen["id"] if seen else None  # in flight: done or undone
+                # In flight: done or undone, and then the same request must lead on.
+                pod.id = seen["id"] if seen else self.retry(pod)
             else:
                 case.assertIsNotNone(seen, f"{name} was reported and is lost")
                 case.assertEqual((seen["id"], seen["state"]), (pod.id, "SANDBOX_READY"), name)
             for writer in pod.writers:
                 self.check_writer(case, writer, containers.get((pod.id, writer.name)))
         case.assertEqual(sorted(pods), [], "pods that nobody asked for, or that were removed")
+
+    def retry(self, pod):
+        """The undoing may still hold the name for a moment; a kubelet tries again."""
+        def answer():
+            try:
+                return self.daemon.cri.run_pod(pod.config)
+            except CriError as error:
+                if error.code != "ALREADY_EXISTS":
+                    raise
+                return None
+        return eventually(answer, f"{pod.config['metadata']['name']} can be run again", 5)
 
     def check_writer(self, case, writer, seen):
         name = f"{writer.pod.config['metadata']['name']}/{writer.name}"

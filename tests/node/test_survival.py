@@ -144,15 +144,16 @@ class Failpoints(NodeCase):
     def go_through(self, what):
         names = [name for name in failpoints() if ONLY in name]
         self.assertGreater(len(failpoints()), 20, "the lists of failpoints were not understood")
-        churn, error = self.lifecycle(99)
+        first = {"kill": 1000, "error": 5000}[what]  # names of pods come from the seed, and must differ
+        churn, error = self.lifecycle(first)
         self.assertIsNone(error, "a lifecycle without a failpoint")
         churn.remove_everything()
         before = self.baseline()
         self.daemon.stop()
-        for seed, name in enumerate(names):
+        for seed, name in enumerate(names, first + 1):
             with self.subTest(failpoint=name, what=what):
                 try:
-                    self.one(name, what, 100 + seed)
+                    self.one(name, what, seed)
                     self.assert_nothing_left(before)
                 finally:
                     if self.daemon.process.poll() is None:
