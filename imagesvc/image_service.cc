@@ -134,14 +134,14 @@ LayerStoreOptions LayerOptions(const ImageServiceOptions& options) {
 
 class LocalImageService final : public ImageService {
  public:
-  LocalImageService(const ImageServiceOptions& options, Store store, std::shared_ptr<RegistryClient> registry,
-                    ImageMetrics* metrics, const Log& log)
-      : options_(options),
-        log_(log),
+  LocalImageService(ImageServiceOptions options, Store store, std::shared_ptr<RegistryClient> registry,
+                    ImageMetrics* metrics, Log log)
+      : options_(std::move(options)),
+        log_(std::move(log)),
         store_(std::move(store)),
-        layers_(*store_.snapshots, *store_.catalog, *store_.content, metrics, LayerOptions(options), log),
-        installer_(*store_.snapshots, layers_, *store_.content, *store_.catalog, metrics, log),
-        puller_(std::move(registry), *store_.content, *store_.catalog, installer_, HostPlatform(), metrics, log) {}
+        layers_(*store_.snapshots, *store_.catalog, *store_.content, metrics, LayerOptions(options_), log_),
+        installer_(*store_.snapshots, layers_, *store_.content, *store_.catalog, metrics, log_),
+        puller_(std::move(registry), *store_.content, *store_.catalog, installer_, HostPlatform(), metrics, log_) {}
 
   // Layers of images that went while this process was down or dying.
   absl::Status Start() { return layers_.Collect(); }
@@ -275,8 +275,9 @@ absl::StatusOr<std::unique_ptr<ImageService>> ImageService::Open(ImageServiceOpt
   ASSIGN_OR_RETURN(Store store, OpenStore(options.root, log), "opening the image store in ", options.root);
   ASSIGN_OR_RETURN(std::unique_ptr<RegistryClient> registry, RegistryClient::Create(RegistryOptions(options), log),
                    "registry client");
-  auto service = std::make_unique<LocalImageService>(
-      options, std::move(store), std::shared_ptr<RegistryClient>(std::move(registry)), metrics, log);
+  auto service = std::make_unique<LocalImageService>(std::move(options), std::move(store),
+                                                     std::shared_ptr<RegistryClient>(std::move(registry)), metrics,
+                                                     std::move(log));
   RETURN_IF_ERROR(service->Start());
   return service;
 }

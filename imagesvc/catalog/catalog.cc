@@ -56,7 +56,7 @@ LayerId TopExplicitRoot(const CatalogIndex& index, const std::vector<LayerId>& l
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& path, const Disk& disk, Log log) {
+absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& path, const Disk& disk, const Log& log) {
   for (int attempt = 0;; ++attempt) {
     absl::StatusOr<std::unique_ptr<Sqlite>> db = Sqlite::Open(path);
     absl::Status status = db.status();

@@ -31,7 +31,7 @@ class Catalog {
     std::function<absl::StatusOr<std::string>(const std::string& image_id)> config_of;
     std::function<bool(LayerId)> has_layer;
   };
-  static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& path, const Disk& disk, Log log);
+  static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& path, const Disk& disk, const Log& log);
 
   std::shared_ptr<const CatalogIndex> index() const EXCLUDES(index_mutex_);
 

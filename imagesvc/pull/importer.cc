@@ -228,7 +228,7 @@ absl::Status Rename(absl::string_view reference, std::vector<ImportedImage>& ima
 
 }  // namespace
 
-absl::StatusOr<std::vector<ImportedImage>> ReadImages(std::shared_ptr<const Archive> archive,
+absl::StatusOr<std::vector<ImportedImage>> ReadImages(const std::shared_ptr<const Archive>& archive,
                                                       absl::string_view reference, const Platform& host) {
   const bool docker = archive->Has("manifest.json");
   if (!docker && !archive->Has("index.json")) {

@@ -23,7 +23,7 @@ struct ImportedImage {
 // archive that is both is taken as OCI layout, with the names of both. Digests are verified as those of a registry are;
 // of a docker-archive only the layers' diffIDs are known. With `reference` the one image of the archive gets that name
 // alone; INVALID_ARGUMENT when there are several.
-absl::StatusOr<std::vector<ImportedImage>> ReadImages(std::shared_ptr<const Archive> archive,
+absl::StatusOr<std::vector<ImportedImage>> ReadImages(const std::shared_ptr<const Archive>& archive,
                                                       absl::string_view reference, const Platform& host);
 
 }  // namespace berth

@@ -80,6 +80,7 @@ absl::StatusOr<LayerHandle> Installer::AttributesLayer(const InstallPlan& plan,
   const std::string key = AttributesKey(plan.config_digest.text());
   if (LayerHandle known = layers_.Find(key)) return known;
   std::vector<StackedLayer> stack;
+  stack.reserve(layers.size());
   for (const LayerHandle& layer : layers) stack.push_back({layer->record()->id, &layer->record()->implicit_dirs});
   ASSIGN_OR_RETURN(const std::vector<TarEntry> dirs, AttributesToRestore(snapshots_, stack),
                    "attributes of parent directories");

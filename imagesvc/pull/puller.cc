@@ -135,7 +135,7 @@ InstallPlan Puller::PlanOf(const Reference& reference, const Digest& digest, Cho
     blob.digest = layer.digest;
     blob.size_bytes = layer.size;
     blob.stream = [registry = registry_, metrics = metrics_, reference, layer, auth](BlobSink& sink, Call& call) {
-      const absl::Status status = registry->FetchBlob(reference, layer, auth, call, sink);
+      absl::Status status = registry->FetchBlob(reference, layer, auth, call, sink);
       if (status.ok() && metrics != nullptr) metrics->PulledBytes(reference.host, layer.size);
       return status;
     };

@@ -22,7 +22,7 @@ std::string DescriptorJson(const std::string& type, const std::string& bytes) {
 }
 
 std::string LayerType(const std::string& blob) {
-  const std::string base = "application/vnd.oci.image.layer.v1.tar";
+  std::string base = "application/vnd.oci.image.layer.v1.tar";
   if (blob.substr(0, 2) == "\x1f\x8b") return base + "+gzip";
   if (blob.substr(0, 4) == "\x28\xb5\x2f\xfd") return base + "+zstd";
   return base;
