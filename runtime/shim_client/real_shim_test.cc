@@ -130,7 +130,10 @@ TEST_F(RealShim, ExecsSeeTheContainerAndDieWhole) {
   const UniqueFd output(ends[0]);
   ExecFds fds;
   fds.out.Reset(ends[1]);
-  const auto result = Exec(BoxExec("e1", "c1", "cat /proc/1/cmdline; exit 5"), absl::Seconds(20), std::move(fds));
+  // The container's shell may not have become sleep yet.
+  const auto result =
+      Exec(BoxExec("e1", "c1", "until grep -q ^sleep /proc/1/cmdline; do :; done; cat /proc/1/cmdline; exit 5"),
+           absl::Seconds(20), std::move(fds));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->exit_code, 5);
   char text[64] = {};
