@@ -13,7 +13,6 @@ namespace berth::native {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr char kMount[] = "/sys/fs/cgroup/";
 

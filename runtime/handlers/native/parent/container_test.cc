@@ -11,7 +11,6 @@ namespace berth::native {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 class ContainerTest : public testing::Test {
  protected:

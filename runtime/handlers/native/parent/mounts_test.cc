@@ -13,8 +13,6 @@
 namespace berth::native {
 namespace {
 
-using testing::HasSubstr;
-
 class MountsTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -168,6 +166,7 @@ TEST_F(MountsTest, TakesAThousandBinds) {
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
     FakeShim shim;
     std::vector<MountStep> mounts;
+    mounts.reserve(1000);
     for (int i = 0; i < 1000; ++i) mounts.push_back({.target = "/data/" + std::to_string(i), .source = volume()});
     const Outcome outcome =
         RunScript(shim, image, "cat /data/999/file; grep -c ' /data/' /proc/self/mountinfo; ulimit -Sn", mounts);
