@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -167,6 +168,7 @@ TEST_F(HostileRootTest, ASwappedVolumeDirectoryNeverLeadsOut) {
   fs::create_symlink(canary(), volume + "/link");
   const pid_t swapper = fork();
   if (swapper == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     const std::string a = volume + "/swap";
     const std::string b = volume + "/link";
     for (;;) renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE);
