@@ -183,7 +183,9 @@ TEST_F(SandboxTest, OldKernelsGetTheProcOfAJoinedNamespaceThroughAChild) {
     char name[16] = {};
     // Until its execve the pod's init bears our name.
     for (int i = 0; i < 1000 && strcmp(name, "pause\n") != 0; ++i) {
-      ASSERT_GT(pread(comm.get(), name, sizeof name - 1, 0), 0);
+      const ssize_t size = pread(comm.get(), name, sizeof name - 1, 0);
+      ASSERT_GT(size, 0);
+      name[size] = '\0';  // "pause" is shorter than what was read before it
       usleep(1000);
     }
     EXPECT_STREQ(name, "pause\n");
