@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -17,6 +18,7 @@
 #include "runtime/container/remove_container.h"
 #include "runtime/container/reopen_container_log.h"
 #include "runtime/handlers/native/compile/compile.h"
+#include "runtime/spec/host_facts.h"
 #include "runtime/spec/oci_json.h"
 #include "runtime/spec/request_facts.h"
 
@@ -124,6 +126,7 @@ class ContainerCreate {
     struct Seen {
       cri::ContainerConfig config;
       std::vector<RequestedDevice> devices;
+      std::vector<oci::Device> host_devices;
       std::string seccomp_localhost;
     };
     auto seen = std::make_shared<Seen>();
@@ -132,11 +135,18 @@ class ContainerCreate {
         OnHazardLane(node_, deadline_, [create = node_.options.create_missing_host_paths, seen]() -> absl::Status {
           RETURN_IF_ERROR(PrepareMountSources(seen->config, create));
           ASSIGN_OR_RETURN(seen->devices, ResolveDevices(seen->config));
+          if (seen->config.linux().security_context().privileged()) {
+            ASSIGN_OR_RETURN(seen->host_devices, GatherHostDevices(), "looking at the host's devices");
+          }
           ASSIGN_OR_RETURN(seen->seccomp_localhost, LoadSeccompProfile(seen->config.linux().security_context()));
           return absl::OkStatus();
         });
     RETURN_IF_ERROR(looked);
     devices_ = std::move(seen->devices);
+    if (!seen->host_devices.empty()) {
+      privileged_host_ = node_.host;  // with the devices of now, not of the daemon's start
+      privileged_host_->devices = std::move(seen->host_devices);
+    }
     seccomp_localhost_ = std::move(seen->seccomp_localhost);
     return absl::OkStatus();
   }
@@ -157,7 +167,7 @@ class ContainerCreate {
     request.seccomp_localhost = seccomp_localhost_;
     request.devices = devices_;
     request.image = image_facts_.get();
-    request.host = &node_.host;
+    request.host = privileged_host_.has_value() ? &*privileged_host_ : &node_.host;
     request.defaults = &node_.options.defaults;
     ASSIGN_OR_RETURN(spec_, BuildSpec(request));
     for (const std::string& notice : spec_.notices) node_.TellOnce(notice);
@@ -238,6 +248,7 @@ class ContainerCreate {
   RootfsRecipe root_;
   std::shared_ptr<const ImageFacts> image_facts_;
   std::vector<RequestedDevice> devices_;
+  std::optional<HostFacts> privileged_host_;
   std::string seccomp_localhost_;
   SpecResult spec_;
   ContainerFds fds_;

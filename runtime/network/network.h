@@ -63,7 +63,7 @@ struct NetworkOptions {
   std::vector<std::string> plugin_dirs;  // {"/opt/cni/bin", "/usr/lib/cni"}
   std::string netns_dir;                 // "/run/netns"; pins are <dir>/berth-<pod id>
   bool share_netns_dir = true;  // a netns_dir on a private mount becomes a shared mount of itself (`ip netns` does so)
-  std::string cache_dir;        // docs/formats/cni-cache.md, below the state directory; empty: none is kept
+  std::string cache_dir;        // docs/formats/cni-cache.md, below the root directory; empty: none is kept
   std::string cidr_template;    // a *.conflist to render with the pod CIDRs when no configuration exists; empty: never
   absl::Duration plugin_timeout;   // per plugin run
   bool unprivileged_ports = true;  // net.ipv4.ip_unprivileged_port_start=0 and ping_group_range in pod namespaces

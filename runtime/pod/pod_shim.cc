@@ -1,7 +1,9 @@
 #include "runtime/pod/pod_shim.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "runtime/container/container_exit.h"
 
@@ -56,7 +58,11 @@ absl::Status SpawnShim(Node& node, const std::shared_ptr<Pod>& pod, absl::Time d
   options.pod_dir = node.PodDir(pod->id());
   options.pod_id = pod->id();
   options.epoch = node.options.epoch;
-  options.oom_score_adj = kShimOomScoreAdj;
+  options.oom_score_adj = std::max(kShimOomScoreAdj, node.host.min_oom_score_adj);
+  if (options.oom_score_adj != kShimOomScoreAdj) {
+    node.TellOnce(absl::StrCat("shims run with oom_score_adj ", options.oom_score_adj, ", not ", kShimOomScoreAdj,
+                               ": this daemon may not go lower"));
+  }
   ASSIGN_OR_RETURN(options.cgroup_tasks, node.cgroups.OpenProcs(node.options.shim_cgroup), "opening the shims' cgroup");
   ASSIGN_OR_RETURN(
       std::unique_ptr<ShimClient> shim,

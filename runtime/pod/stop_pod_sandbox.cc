@@ -55,9 +55,9 @@ absl::Status SettleContainers(Node& node, const std::string& pod_id) {
 
 absl::Status StopLocked(Node& node, const std::shared_ptr<Pod>& pod, absl::Time deadline) {
   RETURN_IF_ERROR(MarkNotReady(node, *pod));
-  RETURN_IF_ERROR(KillContainers(node, pod->id(), deadline), "stopping pod sandbox ", pod->id());
-  RETURN_IF_ERROR(failpoint::Hit("pod.stop.killed"));
   FirstError error;
+  error(KillContainers(node, pod->id(), deadline), "");
+  RETURN_IF_ERROR(failpoint::Hit("pod.stop.killed"));
   error(DetachNetwork(node, *pod, deadline), "");
   RETURN_IF_ERROR(failpoint::Hit("pod.stop.network"));
   error(EndShim(*pod, deadline), "");
