@@ -164,6 +164,7 @@ def snapshot(trees=(), fds_of=(), ignore=()):
     result = {
         "processes": counted(alive.values()),
         "mounts": mounts(alive),
+        "own mounts": mount_lines("self"),
         "network namespaces": network_namespaces(alive),
         "links": links(),
         "rules": rules(),
