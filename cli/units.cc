@@ -119,7 +119,7 @@ std::string HumanBytes(uint64_t bytes) {
     value /= 1000;
     unit = next;
   }
-  return absl::StrFormat(value < 10 ? "%.2f%s" : value < 100 ? "%.1f%s" : "%.0f%s", value, unit);
+  return absl::StrFormat("%.*f%s", value < 10 ? 2 : value < 100 ? 1 : 0, value, unit);
 }
 
 std::string HumanAge(absl::Time then, absl::Time now) {
