@@ -32,12 +32,13 @@ TEST(Lane, RunsWorkOnSeveralThreadsAndDrainsAtTheEnd) {
 }
 
 TEST(Lane, RefusesWhenTheQueueIsFull) {
-  Lane lane("test", 1, 1);
   std::promise<void> gate;
   std::promise<void> started;
-  ASSERT_TRUE(lane.Submit([&] {
+  const std::shared_future<void> open = gate.get_future().share();
+  Lane lane("test", 1, 1);  // last, so that its thread ends before what it uses
+  ASSERT_TRUE(lane.Submit([&started, open] {
                     started.set_value();
-                    gate.get_future().wait();
+                    open.wait();
                   })
                   .ok());
   started.get_future().wait();

@@ -34,6 +34,18 @@ function(berth_test name)
   endif()
 endfunction()
 
+# berth_uses_busybox(NAME...): these targets get BERTH_BUSYBOX, Debian's static busybox as tests/support/deps unpacks it, or
+# the installed one.
+function(berth_uses_busybox)
+  set(busybox ${CMAKE_SOURCE_DIR}/.cache/debian/busybox-static/bin/busybox)
+  if(NOT EXISTS ${busybox})
+    set(busybox /bin/busybox)
+  endif()
+  foreach(name ${ARGN})
+    target_compile_definitions(${name} PRIVATE BERTH_BUSYBOX="${busybox}")
+  endforeach()
+endfunction()
+
 # berth_fuzz(NAME SRCS … DEPS … CORPUS dir): a libFuzzer target with the fuzz preset; elsewhere the corpus is replayed by
 # ctest through a small main.
 function(berth_fuzz name)

@@ -20,10 +20,10 @@ class RealShim : public ShimTest {
   void SetUp() override {
     ShimTest::SetUp();
     if (IsSkipped()) return;
-    if (access("/bin/busybox", X_OK) != 0) GTEST_SKIP() << "needs busybox-static";
+    if (access(BERTH_BUSYBOX, X_OK) != 0) GTEST_SKIP() << "needs busybox-static";
     for (const char* sub : {"bin", "proc", "dev", "sys", "tmp", "etc"})
       std::filesystem::create_directories(Layer() + sub);
-    std::filesystem::copy_file("/bin/busybox", Layer() + "bin/busybox");
+    std::filesystem::copy_file(BERTH_BUSYBOX, Layer() + "bin/busybox");
     for (const char* applet :
          {"sh", "cat", "echo", "sleep", "kill", "true", "seq", "ps", "setsid", "hostname", "touch", "tty"}) {
       std::filesystem::create_symlink("busybox", Layer() + "bin/" + applet);
@@ -180,6 +180,9 @@ TEST_F(RealShim, ATerminalIsLogged) {
 }
 
 TEST_F(RealShim, ASharedPidNamespaceLivesAndDiesWithItsInit) {
+#ifdef BERTH_SANITIZED
+  GTEST_SKIP() << "the sanitizers need a dynamic program";
+#endif
   Spawn(false);
   native::SandboxPlan sandbox = SandboxPlanOf();
   sandbox.shared_pid = true;
@@ -199,6 +202,9 @@ TEST_F(RealShim, ASharedPidNamespaceLivesAndDiesWithItsInit) {
 }
 
 TEST_F(RealShim, AShimIsSmall) {
+#ifdef BERTH_SANITIZED
+  GTEST_SKIP() << "not with the memory of a sanitizer";
+#endif
   constexpr int kShims = 20;
   constexpr double kMaxPssKib = 256, kMaxRssKib = 1229;
   const auto image = LoadShimImage(BERTH_TEST_SHIM);

@@ -105,7 +105,7 @@ TestImage::TestImage() {
   for (const char* sub : {"/bin", "/etc", "/proc", "/sys", "/dev", "/tmp", "/root", "/data"}) {
     std::filesystem::create_directories(root + sub);
   }
-  std::filesystem::copy_file("/bin/busybox", root + "/bin/busybox");
+  std::filesystem::copy_file(BERTH_BUSYBOX, root + "/bin/busybox");
   for (const char* applet :
        {"sh",   "cat",    "ls",       "id",   "grep",  "echo",  "true", "false",  "sleep", "mount", "hostname",
         "stat", "ps",     "readlink", "test", "tty",   "touch", "head", "wc",     "kill",  "dd",    "awk",
