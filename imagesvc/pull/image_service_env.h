@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/files.h"
 #include "gtest/gtest.h"
 #include "imagesvc/image_service.h"
@@ -85,6 +86,13 @@ class ImageServiceTest : public ::testing::Test {
   size_t FilesIn(const std::string& dir) const {
     const auto fd = OpenAt(AT_FDCWD, options_.root + "/images/" + dir, O_RDONLY | O_DIRECTORY);
     return fd.ok() ? ListDir(fd->get())->size() : 0;
+  }
+  // What is still being worked on a while after a pull that failed: its answer may come before the last worker has
+  // tidied up.
+  size_t FilesLeftInTmp() const {
+    // Nothing tells when a directory has become empty for good.
+    for (int i = 0; i < 1000 && FilesIn("tmp") > 0; ++i) absl::SleepFor(absl::Milliseconds(5));
+    return FilesIn("tmp");
   }
   // Of layers, the empty one is always there.
   size_t LayersOnDisk() const { return FilesIn("layers") - 1; }

@@ -220,7 +220,7 @@ TEST_F(PullTest, VerifiesTheDiffId) {
   EXPECT_EQ(pulled.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(service().List(), IsEmpty());
   EXPECT_EQ(LayersOnDisk(), 0u);
-  EXPECT_EQ(FilesIn("tmp"), 0u);
+  EXPECT_EQ(FilesLeftInTmp(), 0u);
 }
 
 TEST_F(PullTest, VerifiesTheBlob) {
@@ -246,7 +246,7 @@ TEST_F(PullTest, VerifiesTheBlob) {
       EXPECT_EQ(pulled.status().code(), absl::StatusCode::kDataLoss) << pulled.status();
     }
     EXPECT_THAT(service().List(), IsEmpty());
-    EXPECT_EQ(FilesIn("tmp"), 0u);
+    EXPECT_EQ(FilesLeftInTmp(), 0u);
     server_.reset();
   }
 }
@@ -389,8 +389,7 @@ TEST_F(PullTest, WithTheLastWaiterGoneTheWorkStopsAndLeavesNothing) {
   call.Cancel();
   one.join();
   gate.Open();
-  for (int i = 0; i < 1000 && FilesIn("tmp") > 0; ++i) absl::SleepFor(absl::Milliseconds(5));
-  EXPECT_EQ(FilesIn("tmp"), 0u);
+  EXPECT_EQ(FilesLeftInTmp(), 0u);
   EXPECT_EQ(LayersOnDisk(), 0u);
   EXPECT_TRUE(Pull("a:1").ok());
   server_.reset();  // before the gate goes
