@@ -35,7 +35,7 @@ bench: deps
 
 fuzz: deps
 	cmake --preset fuzz
-	cmake --build build/fuzz -j $(JOBS)
+	cmake --build build/fuzz -j $(JOBS) --target fuzzers
 	@$(PYTHON) tests/fuzz/run.py --build build/fuzz --seconds $(FUZZ_SECONDS)
 
 install: build
