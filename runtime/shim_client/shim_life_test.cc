@@ -388,7 +388,7 @@ TEST_F(ShimLife, AnOlderDaemonIsRefusedAndANewerOneTakesOver) {
   Spawn();
   TestCgroup cgroup;
   Run("c1", "sleep 1000", cgroup);
-  RememberingObserver other;
+  RememberingObserver& other = NextObserver();
   const auto older = ShimClient::Connect(pod_dir_, 0, loop(), &other, Log(), Soon());
   EXPECT_TRUE(absl::IsFailedPrecondition(older.status())) << older.status();
   EXPECT_THAT(older.status().message(), HasSubstr("epoch 0 is older than 1"));
@@ -414,7 +414,7 @@ TEST_F(ShimLife, ABrokenConnectionIsMadeAnew) {
   Run("c1", "sleep 1000", cgroup);
   {
     // The same epoch takes over, and goes: the first client must find its way back.
-    RememberingObserver other;
+    RememberingObserver& other = NextObserver();
     auto second = ShimClient::Connect(pod_dir_, 1, loop(), &other, Log(), Soon());
     ASSERT_TRUE(second.ok()) << second.status();
   }
@@ -473,7 +473,7 @@ TEST_F(ShimLife, TheNextDaemonLearnsWhatItMissed) {
   EXPECT_EQ(client_->Remove("none", Soon()), absl::OkStatus());
   client_.reset();
 
-  RememberingObserver third;
+  RememberingObserver& third = NextObserver();
   auto again = ShimClient::Connect(pod_dir_, 3, loop(), &third, Log(), Soon());
   ASSERT_TRUE(again.ok()) << again.status();
   client_ = std::move(*again);

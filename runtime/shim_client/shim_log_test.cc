@@ -103,7 +103,7 @@ TEST_F(ShimLog, AFullDiskDropsAndCounts) {
   ASSERT_TRUE(client_->Create(Plan("c1", Sh("seq 1 100000; exit 4")), std::move(fds), Soon()).ok());
   ASSERT_TRUE(client_->Start("c1", Soon()).ok());
   EXPECT_EQ(observer_.Wait("c1").exit_code, 4) << "the program never noticed";
-  RememberingObserver other;
+  RememberingObserver& other = NextObserver();
   auto next = ShimClient::Connect(pod_dir_, 2, loop(), &other, Log(), Soon());
   ASSERT_TRUE(next.ok()) << next.status();
   ASSERT_EQ((*next)->Containers().size(), 1u);
@@ -135,7 +135,7 @@ TEST_F(ShimLog, ADeadDiskStopsNothing) {
   client_->Stop("c2", SIGTERM, absl::Now(), [](absl::Status) {});
   EXPECT_EQ(observer_.Wait("c2").exit_code, 137);
   EXPECT_TRUE(absl::IsDeadlineExceeded(client_->ReopenLog("c1", OpenLog("c1"), In(absl::Milliseconds(200)))));
-  RememberingObserver next_observer;
+  RememberingObserver& next_observer = NextObserver();
   auto next = ShimClient::Connect(pod_dir_, 2, loop(), &next_observer, Log(), Soon());
   ASSERT_TRUE(next.ok()) << next.status();
   client_ = std::move(*next);

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -182,6 +183,9 @@ class ShimTest : public testing::Test {
     EXPECT_EQ(RemoveTreeAt(parent->get(), dir_.substr(5)), absl::OkStatus());
   }
 
+  // Of a client that takes client_'s place: it lives as long as that client may call it, beyond the test's own body.
+  RememberingObserver& NextObserver() { return later_observers_.emplace_back(); }
+
   EventLoop& loop() {
     if (loop_ == nullptr) loop_ = *EventLoop::Start();
     return *loop_;
@@ -283,6 +287,7 @@ class ShimTest : public testing::Test {
 
   std::string dir_, pod_dir_;
   RememberingObserver observer_;
+  std::deque<RememberingObserver> later_observers_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<ShimClient> client_;
 };
