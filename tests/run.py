@@ -104,8 +104,10 @@ def run_preset(tally, preset, jobs):
     junit = os.path.join(reports, "ctest.junit")
     print(f"== {preset}: ctest", flush=True)
     environment = dict(os.environ, GTEST_OUTPUT=f"xml:{reports}/", GTEST_COLOR="no")
+    # The executor has one thread; under tsan its races between processes, paced by time, only become slow.
+    left_out = ["-E", "^native_executor_test$"] if preset == "tsan" else []
     subprocess.run(["ctest", "--test-dir", build, "-j", str(jobs), "--output-on-failure", "--no-tests=error",
-                    "--output-junit", junit], cwd=TOP, env=environment)
+                    "--output-junit", junit, *left_out], cwd=TOP, env=environment)
     if os.path.exists(junit):
         count(tally, preset, junit, reports)
     else:

@@ -59,7 +59,7 @@ absl::Status CheckSum(absl::string_view block) {
 }
 
 std::string FullName(absl::string_view block) {
-  const std::string name(CString(block.substr(0, 100)));
+  std::string name(CString(block.substr(0, 100)));
   if (block.substr(257, 6) != absl::string_view("ustar\0", 6))
     return name;  // v7, or GNU, whose prefix area means times
   const bool star = block.substr(508, 4) == absl::string_view("tar\0", 4);
