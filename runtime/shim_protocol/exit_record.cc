@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/fd.h"
+#include "runtime/shim_protocol/little_endian.h"
 
 namespace berth::shim {
 namespace {
@@ -17,18 +18,6 @@ constexpr char kMagic[8] = {'B', 'R', 'T', 'H', 'E', 'X', 'I', 'T'};
 constexpr uint16_t kFormat = 1;
 constexpr uint16_t kOomKilled = 1;
 constexpr size_t kCrcAt = kExitRecordSize - 4;
-
-template <typename T>
-void Put(char* out, size_t at, T value) {
-  for (size_t i = 0; i < sizeof value; ++i) out[at + i] = static_cast<char>(static_cast<uint64_t>(value) >> (8 * i));
-}
-
-template <typename T>
-T Get(const char* bytes, size_t at) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < sizeof(T); ++i) value |= uint64_t{static_cast<unsigned char>(bytes[at + i])} << (8 * i);
-  return static_cast<T>(value);
-}
 
 // CRC-32 of IEEE 802.3, bit by bit: 60 bytes, once in a container's life.
 uint32_t Crc32(const char* bytes, size_t size) {
